@@ -1,0 +1,24 @@
+// libcurl for Swift: its variadic functions as plain ones, one for each kind of argument.
+#pragma once
+#define CURL_DISABLE_TYPECHECK 1
+#include <curl/curl.h>
+
+typedef size_t (*roost_curl_data)(char *, size_t, size_t, void *);
+typedef curl_socket_t (*roost_curl_open)(void *, curlsocktype, struct curl_sockaddr *);
+typedef int (*roost_curl_socket)(CURL *, curl_socket_t, int, void *, void *);
+typedef int (*roost_curl_timer)(CURLM *, long, void *);
+
+static inline CURLcode roost_set_long(CURL *h, CURLoption o, long v) { return curl_easy_setopt(h, o, v); }
+static inline CURLcode roost_set_size(CURL *h, CURLoption o, curl_off_t v) { return curl_easy_setopt(h, o, v); }
+static inline CURLcode roost_set_text(CURL *h, CURLoption o, const char *v) { return curl_easy_setopt(h, o, v); }
+static inline CURLcode roost_set_pointer(CURL *h, CURLoption o, const void *v) { return curl_easy_setopt(h, o, v); }
+static inline CURLcode roost_set_data(CURL *h, CURLoption o, roost_curl_data v) { return curl_easy_setopt(h, o, v); }
+static inline CURLcode roost_set_open(CURL *h, CURLoption o, roost_curl_open v) { return curl_easy_setopt(h, o, v); }
+static inline CURLcode roost_get_long(CURL *h, CURLINFO i, long *v) { return curl_easy_getinfo(h, i, v); }
+static inline CURLcode roost_get_pointer(CURL *h, CURLINFO i, void **v) { return curl_easy_getinfo(h, i, v); }
+static inline CURLMcode roost_multi_long(CURLM *m, CURLMoption o, long v) { return curl_multi_setopt(m, o, v); }
+static inline CURLMcode roost_multi_pointer(CURLM *m, CURLMoption o, void *v) { return curl_multi_setopt(m, o, v); }
+static inline CURLMcode roost_multi_socket(CURLM *m, roost_curl_socket v) { return curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, v); }
+static inline CURLMcode roost_multi_timer(CURLM *m, roost_curl_timer v) { return curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, v); }
+static inline CURL *roost_message_handle(const CURLMsg *m) { return m->easy_handle; }
+static inline CURLcode roost_message_result(const CURLMsg *m) { return m->data.result; }

@@ -1,0 +1,211 @@
+/// One transfer: its options on the way in, the response as it arrives, within bounds of memory.
+
+import CCurl
+import Foundation
+
+final class CurlTransfer {
+    let job: CurlClient.Job
+    let easy: OpaquePointer
+    let multi: CurlMulti
+    var isAdded = false
+
+    private let settings: CurlSettings
+    private let body: UnsafeMutableRawBufferPointer
+    private var headerList: UnsafeMutablePointer<curl_slist>?
+
+    private var status = 0
+    private var headers: [(name: String, value: String)] = []
+    private var headerBytes = 0
+    private var headersAreWhole = false
+    private var headersTooLarge = false
+    private var response: [UInt8] = []
+    private var truncated = false
+    private var blocked: String?
+
+    init(job: CurlClient.Job, easy: OpaquePointer, multi: CurlMulti, settings: CurlSettings) {
+        (self.job, self.easy, self.multi, self.settings) = (job, easy, multi, settings)
+        // curl reads the body when the socket takes it: it needs an address that stays.
+        body = .allocate(byteCount: max(1, job.exchange.body.count), alignment: 1)
+        body.copyBytes(from: job.exchange.body)
+        _ = Unmanaged.passRetained(self)
+    }
+
+    /// Ends what `init` began; after the handle left its multi. The handle itself goes back to the pool.
+    func release() {
+        curl_easy_reset(easy.raw)
+        if let headerList { curl_slist_free_all(headerList) }
+        headerList = nil
+        body.deallocate()
+        Unmanaged.passUnretained(self).release()
+    }
+
+    func prepare() -> HTTPFailure? {
+        let exchange = job.exchange
+        guard !exchange.url.utf8.contains(0), exchange.url.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
+            return .other("the URL holds a blank or a control character")
+        }
+        let handle = easy.raw
+        let me = Unmanaged.passUnretained(self).toOpaque()
+        _ = roost_set_text(handle, CURLOPT_URL, exchange.url)
+        _ = roost_set_pointer(handle, CURLOPT_PRIVATE, me)
+        _ = roost_set_long(handle, CURLOPT_NOSIGNAL, 1)
+        _ = roost_set_long(handle, CURLOPT_PATH_AS_IS, 1)
+        _ = roost_set_long(handle, CURLOPT_QUICK_EXIT, 1)
+        _ = roost_set_text(handle, CURLOPT_PROTOCOLS_STR, "http,https")
+        _ = roost_set_long(handle, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
+        _ = roost_set_long(handle, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
+        _ = roost_set_text(handle, CURLOPT_PROXY, settings.proxy ?? "")
+        if let file = settings.caFile { _ = roost_set_text(handle, CURLOPT_CAINFO, file) }
+        let timeout = min(max(1, exchange.timeoutMilliseconds), Int(Int32.max))
+        _ = roost_set_long(handle, CURLOPT_TIMEOUT_MS, timeout)
+        _ = roost_set_long(handle, CURLOPT_CONNECTTIMEOUT_MS, timeout)
+        setRequest(handle, exchange)
+        setCallbacks(handle, me)
+        return nil
+    }
+
+    private func setRequest(_ handle: UnsafeMutableRawPointer, _ exchange: HTTPExchange) {
+        // POST with another method's name: curl then sends a body and its length whatever the method is.
+        _ = roost_set_long(handle, CURLOPT_POST, 1)
+        _ = roost_set_text(handle, CURLOPT_CUSTOMREQUEST, exchange.method)
+        _ = roost_set_size(handle, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(exchange.body.count))
+        _ = roost_set_pointer(handle, CURLOPT_POSTFIELDS, body.baseAddress)
+        var hasContentType = false
+        for (name, value) in exchange.headers {
+            if name.utf8.count == 12, name.lowercased() == "content-type" { hasContentType = true }
+            // An empty value needs curl's own notation; a colon with nothing behind it removes the header.
+            headerList = curl_slist_append(headerList, value.isEmpty ? "\(name);" : "\(name): \(value)")
+        }
+        headerList = curl_slist_append(headerList, "Accept:")
+        headerList = curl_slist_append(headerList, "Expect:")
+        if !hasContentType { headerList = curl_slist_append(headerList, "Content-Type:") }
+        _ = roost_set_pointer(handle, CURLOPT_HTTPHEADER, headerList)
+    }
+
+    private func setCallbacks(_ handle: UnsafeMutableRawPointer, _ me: UnsafeMutableRawPointer) {
+        _ = roost_set_pointer(handle, CURLOPT_WRITEDATA, me)
+        _ = roost_set_data(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, me in
+            guard let bytes, let me else { return 0 }
+            return Unmanaged<CurlTransfer>.fromOpaque(me).takeUnretainedValue()
+                .receivedBody(UnsafeRawBufferPointer(start: bytes, count: size * count))
+        }
+        _ = roost_set_pointer(handle, CURLOPT_HEADERDATA, me)
+        _ = roost_set_data(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, me in
+            guard let bytes, let me else { return 0 }
+            return Unmanaged<CurlTransfer>.fromOpaque(me).takeUnretainedValue()
+                .receivedHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
+        }
+        _ = roost_set_pointer(handle, CURLOPT_OPENSOCKETDATA, me)
+        _ = roost_set_open(handle, CURLOPT_OPENSOCKETFUNCTION) { me, _, address in
+            guard let me, let address else { return -1 }
+            return Unmanaged<CurlTransfer>.fromOpaque(me).takeUnretainedValue().openSocket(address)
+        }
+    }
+
+    // MARK: what arrives
+
+    /// Keeps up to the limit, and takes the rest without keeping it.
+    private func receivedBody(_ bytes: UnsafeRawBufferPointer) -> Int {
+        let room = job.exchange.maxResponseBytes - response.count
+        if room >= bytes.count {
+            response.append(contentsOf: bytes)
+        } else {
+            response.append(contentsOf: bytes.prefix(max(0, room)))
+            truncated = true
+        }
+        return bytes.count
+    }
+
+    private func receivedHeader(_ bytes: UnsafeRawBufferPointer) -> Int {
+        headerBytes += bytes.count
+        guard headerBytes <= job.exchange.maxHeaderBytes else {
+            headersTooLarge = true
+            return 0
+        }
+        var line = bytes[...]
+        while let last = line.last, last == 13 || last == 10 { line = line.dropLast() }
+        if line.starts(with: "HTTP/".utf8), !headersAreWhole {
+            // An interim response (1xx) may have come before: only the last one's headers count.
+            headers.removeAll(keepingCapacity: true)
+            status = Int(String(decoding: line.drop { $0 != 32 }.dropFirst().prefix(3), as: UTF8.self)) ?? 0
+        } else if line.isEmpty {
+            headersAreWhole = status >= 200
+        } else if !headersAreWhole, let colon = line.firstIndex(of: 58) {
+            let name = String(decoding: line[..<colon], as: UTF8.self)
+            var value = line[(colon + 1)...]
+            while let first = value.first, first == 32 || first == 9 { value = value.dropFirst() }
+            while let last = value.last, last == 32 || last == 9 { value = value.dropLast() }
+            headers.append((name, String(decoding: value, as: UTF8.self)))
+        }
+        return bytes.count
+    }
+
+    /// The last moment before a connection: the address is known and nothing was sent.
+    private func openSocket(_ address: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
+        let family = address.pointee.family
+        if let target = Self.read(&address.pointee.addr, family: family) {
+            let host = URLComponents(string: job.exchange.url)?.host ?? ""
+            if let reason = settings.addressGuard(target, host) {
+                blocked = reason
+                return -1
+            }
+        } else {
+            blocked = "unknown address family \(family)"
+            return -1
+        }
+        return socket(family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
+    }
+
+    private static func read(_ address: inout sockaddr, family: Int32) -> SocketAddress? {
+        withUnsafePointer(to: &address) { pointer in
+            let raw = UnsafeRawPointer(pointer)
+            switch family {
+            case AF_INET:
+                let v4 = raw.loadUnaligned(as: sockaddr_in.self)
+                let bytes = withUnsafeBytes(of: v4.sin_addr) { Array($0) }
+                return SocketAddress(bytes: bytes, port: Int(UInt16(bigEndian: v4.sin_port)))
+            case AF_INET6:
+                let v6 = raw.loadUnaligned(as: sockaddr_in6.self)
+                let bytes = withUnsafeBytes(of: v6.sin6_addr) { Array($0) }
+                return SocketAddress(bytes: bytes, port: Int(UInt16(bigEndian: v6.sin6_port)))
+            default:
+                return nil
+            }
+        }
+    }
+
+    // MARK: the end
+
+    func outcome(_ result: CURLcode) -> HTTPOutcome {
+        guard result == CURLE_OK else { return .failure(failure(result)) }
+        return .response(HTTPResponse(status: status, headers: headers, body: response, truncated: truncated))
+    }
+
+    /// curl's codes in our words.
+    private func failure(_ code: CURLcode) -> HTTPFailure {
+        if let blocked, code == CURLE_COULDNT_CONNECT { return .blocked(blocked) }
+        if headersTooLarge { return .headersTooLarge }
+        switch code {
+        case CURLE_OPERATION_TIMEDOUT: return .timeout
+        case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY: return .resolve
+        case CURLE_COULDNT_CONNECT: return connectFailure()
+        case CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_GOT_NOTHING, CURLE_PARTIAL_FILE: return .reset
+        case CURLE_WEIRD_SERVER_REPLY, CURLE_BAD_CONTENT_ENCODING, CURLE_UNSUPPORTED_PROTOCOL, CURLE_HTTP2,
+            CURLE_FILESIZE_EXCEEDED:
+            return .malformed(Self.text(code))
+        case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER,
+            CURLE_SSL_ISSUER_ERROR, CURLE_SSL_CACERT_BADFILE, CURLE_USE_SSL_FAILED:
+            return .tls(Self.text(code))
+        default: return .other(Self.text(code))
+        }
+    }
+
+    private func connectFailure() -> HTTPFailure {
+        var number = 0
+        _ = roost_get_long(easy.raw, CURLINFO_OS_ERRNO, &number)
+        if number == Int(ECONNREFUSED) || number == 0 { return .refused }
+        return .unreachable(String(cString: strerror(Int32(clamping: number))).lowercased())
+    }
+
+    private static func text(_ code: CURLcode) -> String { String(cString: curl_easy_strerror(code)).lowercased() }
+}

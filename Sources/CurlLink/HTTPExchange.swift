@@ -1,0 +1,73 @@
+/// What goes into the HTTP client and what comes out: values without a trace of curl.
+
+/// One request, to be sent exactly as it stands: the URL byte for byte, the headers in this order, a body for every
+/// method. `Host`, `Content-Length` and nothing else is added.
+package struct HTTPExchange: Sendable {
+    package var url: String
+    package var method: String
+    package var headers: [(name: String, value: String)]
+    package var body: [UInt8]
+    /// From the start, name lookup included, to the last byte of the answer; at least 1.
+    package var timeoutMilliseconds: Int
+    /// Bytes of the response body that are kept; the rest is read and dropped.
+    package var maxResponseBytes: Int
+    /// Bytes of response headers beyond which the attempt fails.
+    package var maxHeaderBytes: Int
+
+    package init(
+        url: String, method: String, headers: [(name: String, value: String)], body: [UInt8],
+        timeoutMilliseconds: Int, maxResponseBytes: Int = 1 << 20, maxHeaderBytes: Int = 300_000
+    ) {
+        (self.url, self.method, self.headers, self.body) = (url, method, headers, body)
+        (self.timeoutMilliseconds, self.maxResponseBytes) = (timeoutMilliseconds, maxResponseBytes)
+        self.maxHeaderBytes = maxHeaderBytes
+    }
+}
+
+package struct HTTPResponse: Sendable {
+    package var status: Int
+    /// Of the final response, in the order received, names and values as they came; no trailers.
+    package var headers: [(name: String, value: String)]
+    package var body: [UInt8]
+    /// True where the body was longer than what is kept.
+    package var truncated: Bool
+}
+
+package enum HTTPOutcome: Sendable {
+    case response(HTTPResponse)
+    case failure(HTTPFailure)
+}
+
+/// Why there is no response.
+package enum HTTPFailure: Sendable, Equatable, CustomStringConvertible {
+    case refused
+    case unreachable(String)
+    case timeout
+    case resolve
+    case tls(String)
+    /// The address guard said no; nothing was sent. The text is the guard's.
+    case blocked(String)
+    case reset
+    /// An answer that is not HTTP, or broken in the middle.
+    case malformed(String)
+    case headersTooLarge
+    case cancelled
+    case other(String)
+
+    /// For people: it ends up in callbacks and dead letters.
+    package var description: String {
+        switch self {
+        case .refused: "connection refused"
+        case .unreachable(let text): text
+        case .timeout: "timeout"
+        case .resolve: "could not resolve host"
+        case .tls(let text): "TLS: \(text)"
+        case .blocked(let reason): reason
+        case .reset: "connection closed without a complete response"
+        case .malformed(let text): "malformed response: \(text)"
+        case .headersTooLarge: "response headers too large"
+        case .cancelled: "cancelled"
+        case .other(let text): text
+        }
+    }
+}

@@ -1,0 +1,43 @@
+// Checks the URLs clients name: destinations, endpoints of groups, callbacks (contract publish.md §2, step 3).
+
+package enum DestinationURL {
+    /// The URL with its scheme in lower case and `://`, the rest byte for byte; nil where the text does not begin with
+    /// a scheme of ours.
+    ///
+    /// - Parameter mended: accept one slash after the scheme as two, because proxies merge them in paths.
+    package static func read(
+        _ bytes: [UInt8], mended: Bool, maxBytes: Int
+    ) throws(RequestError) -> String? {
+        let isTLS = ASCII.hasPrefixIgnoringCase(bytes, "https:/".utf8)
+        guard isTLS || ASCII.hasPrefixIgnoringCase(bytes, "http:/".utf8) else { return nil }
+        let colon = isTLS ? 5 : 4
+        let slashes = bytes[(colon + 1)...].prefix(while: { $0 == UInt8(ascii: "/") }).count
+        if slashes > 2 { throw .noHost }
+        if slashes == 1 && !mended { return nil }
+        let rest = bytes[(colon + 1 + slashes)...]
+        let scheme = isTLS ? "https://" : "http://"
+        if scheme.utf8.count + rest.count > maxBytes { throw .destination("longer than \(maxBytes) bytes") }
+        do {
+            _ = try URLAuthority(URLAuthority.bytes(in: rest), isTLS: isTLS)
+        } catch {
+            switch error {
+            case .noHost: throw .noHost
+            case .userInfo: throw .userInfo
+            case .host: throw .destination("endpoint has invalid host")
+            case .port: throw .destination("endpoint has invalid port")
+            }
+        }
+        if rest.contains(where: { $0 <= 0x20 || $0 == 0x7F }) {
+            throw .destination("endpoint contains a blank or a control character")
+        }
+        return scheme + String(decoding: rest, as: UTF8.self)
+    }
+
+    /// An absolute URL given in JSON or a header value, where nothing merges slashes.
+    package static func read(_ text: String, limits: Limits) throws(RequestError) -> String {
+        guard let url = try read(Array(text.utf8), mended: false, maxBytes: limits.maxURLBytes) else {
+            throw .noScheme
+        }
+        return url
+    }
+}

@@ -1,0 +1,211 @@
+// The one JSON reader: recursive descent over bytes that are known to be UTF-8.
+
+struct JSONReader {
+    private let bytes: [UInt8]
+    private var position = 0
+    private var depth = 0
+    private static let deepest = 64
+
+    init(bytes: [UInt8]) { self.bytes = bytes }
+
+    mutating func document() throws(JSONError) -> JSONValue {
+        let value = try value()
+        skipBlanks()
+        if position < bytes.count { throw fault("more text after the value") }
+        return value
+    }
+
+    private mutating func value() throws(JSONError) -> JSONValue {
+        skipBlanks()
+        guard position < bytes.count else { throw fault("unexpected end") }
+        switch bytes[position] {
+        case UInt8(ascii: "{"): return try object()
+        case UInt8(ascii: "["): return try array()
+        case UInt8(ascii: "\""): return .string(try string())
+        case UInt8(ascii: "t"):
+            try word("true")
+            return .bool(true)
+        case UInt8(ascii: "f"):
+            try word("false")
+            return .bool(false)
+        case UInt8(ascii: "n"):
+            try word("null")
+            return .null
+        case UInt8(ascii: "-"), 0x30...0x39: return try number()
+        default: throw fault("unexpected character")
+        }
+    }
+
+    private mutating func object() throws(JSONError) -> JSONValue {
+        try descend()
+        var object = JSONObject()
+        var seen: Set<String> = []
+        if !take(UInt8(ascii: "}")) {
+            repeat {
+                skipBlanks()
+                guard position < bytes.count, bytes[position] == UInt8(ascii: "\"") else {
+                    throw fault("expected a key")
+                }
+                let start = position
+                let key = try string()
+                // Short objects are the rule: no set for them.
+                if object.members.count == 8 { seen = Set(object.members.map(\.key)) }
+                let isTwice = object.members.count < 8 ? object[key] != nil : !seen.insert(key).inserted
+                if isTwice { throw JSONError(text: "key \"\(key.prefix(100))\" given twice", offset: start) }
+                guard take(UInt8(ascii: ":")) else { throw fault("expected ':'") }
+                object.members.append(.init(key: key, value: try value()))
+            } while take(UInt8(ascii: ","))
+            guard take(UInt8(ascii: "}")) else { throw fault("expected ',' or '}'") }
+        }
+        depth -= 1
+        return .object(object)
+    }
+
+    private mutating func array() throws(JSONError) -> JSONValue {
+        try descend()
+        var elements: [JSONValue] = []
+        if !take(UInt8(ascii: "]")) {
+            repeat { elements.append(try value()) } while take(UInt8(ascii: ","))
+            guard take(UInt8(ascii: "]")) else { throw fault("expected ',' or ']'") }
+        }
+        depth -= 1
+        return .array(elements)
+    }
+
+    private mutating func string() throws(JSONError) -> String {
+        position += 1
+        let start = position
+        while position < bytes.count, bytes[position] >= 0x20, bytes[position] != 0x22, bytes[position] != 0x5C {
+            position += 1
+        }
+        if position < bytes.count, bytes[position] == 0x22 {
+            defer { position += 1 }
+            return String(decoding: bytes[start..<position], as: UTF8.self)
+        }
+        return try escapedString(prefix: bytes[start..<position])
+    }
+
+    private mutating func escapedString(prefix: ArraySlice<UInt8>) throws(JSONError) -> String {
+        var text = Array(prefix)
+        while position < bytes.count {
+            let byte = bytes[position]
+            switch byte {
+            case 0x22:
+                position += 1
+                return String(decoding: text, as: UTF8.self)
+            case 0x5C: try escape(into: &text)
+            case 0x00..<0x20: throw fault("control character in a text")
+            default:
+                text.append(byte)
+                position += 1
+            }
+        }
+        throw fault("text without end")
+    }
+
+    private mutating func escape(into text: inout [UInt8]) throws(JSONError) {
+        position += 1
+        guard position < bytes.count else { throw fault("text without end") }
+        let byte = bytes[position]
+        position += 1
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(byte)
+        case UInt8(ascii: "b"): text.append(0x08)
+        case UInt8(ascii: "f"): text.append(0x0C)
+        case UInt8(ascii: "n"): text.append(0x0A)
+        case UInt8(ascii: "r"): text.append(0x0D)
+        case UInt8(ascii: "t"): text.append(0x09)
+        case UInt8(ascii: "u"):
+            var code = UInt32(try hexUnit())
+            if code >= 0xD800 && code < 0xDC00 {
+                guard position + 1 < bytes.count, bytes[position] == 0x5C, bytes[position + 1] == UInt8(ascii: "u")
+                else { throw fault("half of a surrogate pair") }
+                position += 2
+                let low = UInt32(try hexUnit())
+                guard low >= 0xDC00 && low < 0xE000 else { throw fault("half of a surrogate pair") }
+                code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
+            }
+            guard let scalar = Unicode.Scalar(code) else { throw fault("half of a surrogate pair") }
+            text.append(contentsOf: String(Character(scalar)).utf8)
+        default:
+            position -= 1
+            throw fault("unknown escape")
+        }
+    }
+
+    private mutating func hexUnit() throws(JSONError) -> UInt16 {
+        guard position + 4 <= bytes.count else { throw fault("text without end") }
+        var unit: UInt16 = 0
+        for _ in 0..<4 {
+            guard let digit = ASCII.hexValue(bytes[position]) else { throw fault("expected a hex digit") }
+            unit = unit << 4 | UInt16(digit)
+            position += 1
+        }
+        return unit
+    }
+
+    private mutating func number() throws(JSONError) -> JSONValue {
+        let start = position
+        var isInteger = true
+        if bytes[position] == UInt8(ascii: "-") { position += 1 }
+        let whole = digits()
+        if whole.isEmpty { throw fault("expected a digit") }
+        if whole.count > 1, whole.first == 0x30 {
+            throw JSONError(text: "number with leading zero", offset: start)
+        }
+        if position < bytes.count, bytes[position] == UInt8(ascii: ".") {
+            isInteger = false
+            position += 1
+            if digits().isEmpty { throw fault("expected a digit") }
+        }
+        if position < bytes.count, ASCII.lower(bytes[position]) == UInt8(ascii: "e") {
+            isInteger = false
+            position += 1
+            if position < bytes.count, bytes[position] == UInt8(ascii: "+") || bytes[position] == UInt8(ascii: "-") {
+                position += 1
+            }
+            if digits().isEmpty { throw fault("expected a digit") }
+        }
+        let text = String(decoding: bytes[start..<position], as: UTF8.self)
+        if isInteger, let value = Int64(text) { return .int(value) }
+        guard let value = Double(text), value.isFinite else {
+            throw JSONError(text: "number out of range", offset: start)
+        }
+        return .double(value)
+    }
+
+    private mutating func digits() -> ArraySlice<UInt8> {
+        let start = position
+        while position < bytes.count, ASCII.isDigit(bytes[position]) { position += 1 }
+        return bytes[start..<position]
+    }
+
+    private mutating func word(_ word: String) throws(JSONError) {
+        guard bytes[position...].starts(with: word.utf8) else { throw fault("unexpected character") }
+        position += word.utf8.count
+    }
+
+    private mutating func descend() throws(JSONError) {
+        guard depth < Self.deepest else { throw fault("nested deeper than \(Self.deepest)") }
+        depth += 1
+        position += 1
+    }
+
+    private mutating func take(_ byte: UInt8) -> Bool {
+        skipBlanks()
+        guard position < bytes.count, bytes[position] == byte else { return false }
+        position += 1
+        return true
+    }
+
+    private mutating func skipBlanks() {
+        while position < bytes.count {
+            switch bytes[position] {
+            case 0x20, 0x09, 0x0A, 0x0D: position += 1
+            default: return
+            }
+        }
+    }
+
+    private func fault(_ text: String) -> JSONError { JSONError(text: text, offset: position) }
+}

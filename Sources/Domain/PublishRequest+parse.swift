@@ -1,0 +1,63 @@
+// Reads the headers of a publish (contract publish.md §3 to §5, callbacks.md §4).
+
+extension PublishRequest {
+    /// Throws 400 for anything malformed, 412 over a limit, 413 for a body over it.
+    ///
+    /// - Parameters:
+    ///   - headers: all headers of the request in their order.
+    ///   - query: configuration from the query, as `DestinationParser` cut it out.
+    ///   - topicDefaults: default headers of the topic, the weakest level.
+    package static func parse(
+        destination: Destination, headers: [HeaderField], query: [HeaderField] = [],
+        topicDefaults: HeaderMap? = nil, body: [UInt8], context: PublishContext
+    ) throws(RequestError) -> PublishRequest {
+        let limits = context.limits
+        if case .url(let url) = destination { try context.policy.check(url: url) }
+        let options = PublishOptions(
+            headers.compactMap { PublishOption($0, level: .header) }
+                + query.compactMap { PublishOption($0, level: .query) }
+                + (topicDefaults?.fields ?? []).compactMap { PublishOption($0, level: .topicDefault) })
+        let reader = OptionReader(options: options, now: context.now, limits: limits, version: context.version)
+        try reader.refuseUnsupported()
+        var settings = MessageSettings()
+        settings.method = try reader.method() ?? .post
+        settings.retries = try reader.retries() ?? Int(clamping: limits.defaultRetries)
+        settings.retryDelay = try reader.retryDelay()
+        settings.timeout = try reader.timeout()
+        settings.labels = try reader.labels()
+        settings.callback = try reader.callback(depth: 1)
+        settings.failureCallback = try reader.failureCallback(depth: 1)
+        let source = HeaderSource(headers: headers, topicDefaults: topicDefaults, reader: reader)
+        settings.header = try source.header(isAuthenticatedByQuery: context.isAuthenticatedByQuery)
+        let delay = try reader.delay()
+        let notBefore = try reader.notBefore() ?? context.now.adding(seconds: delay ?? 0)
+        if body.count > limits.maxMessageBytes { throw .messageTooLarge(limit: limits.maxMessageBytes) }
+        return PublishRequest(
+            destination: destination, settings: settings, body: body, version: context.version,
+            callerIP: context.callerIP, createdAt: context.now, notBefore: notBefore)
+    }
+
+    /// The default headers of a topic, checked as a publish would read them. Blank values are dropped; names that are
+    /// no publish header, and those that make no sense as a default, are refused.
+    package static func checkedDefaults(
+        _ headers: HeaderMap, now: Timestamp, limits: Limits = Limits()
+    ) throws(RequestError) -> HeaderMap {
+        var checked: HeaderMap = [:]
+        for entry in headers.entries {
+            let values = entry.values.map(ASCII.trimmed).filter { !$0.isEmpty }
+            checked.set(entry.name, values)
+            let isOption = ASCII.hasPrefixIgnoringCase(entry.name.utf8, "upstash-".utf8)
+            if !isOption && entry.name != "Content-Type" { throw .header(entry.name, "not a publish header") }
+        }
+        let options = PublishOptions(checked.fields.compactMap { PublishOption($0, level: .topicDefault) })
+        if let option = options.unknown.first { throw option.error("not a publish header") }
+        for key in [PublishOptions.Key.cron, .scheduleID, .deduplicationID] {
+            if let option = options.single[key] { throw option.error("not allowed as a default of a topic") }
+        }
+        let context = PublishContext(
+            version: .v2, now: now, callerIP: "", limits: limits, policy: AddressPolicy())
+        _ = try parse(
+            destination: .topic("defaults"), headers: [], topicDefaults: checked, body: [], context: context)
+        return checked
+    }
+}

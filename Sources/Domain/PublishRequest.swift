@@ -1,0 +1,70 @@
+// One publish request, read completely: what to send, where, when. Its headers are sorted in PublishOptions and read in
+// PublishRequest+parse; nothing here knows how it is stored.
+
+package struct PublishRequest: Sendable, Hashable {
+    package var destination: Destination
+    package var settings: MessageSettings
+    package var body: [UInt8]
+    package var version: APIVersion
+    package var callerIP: String
+    package var createdAt: Timestamp
+    /// `createdAt` or later.
+    package var notBefore: Timestamp
+
+    /// The messages to store: one for a URL, one for each endpoint of a topic in their order.
+    ///
+    /// - Parameter topic: the group it was published to, ignored for a URL; without it a publish to a group makes none.
+    package func messages(topic: Topic? = nil) -> [NewMessage] {
+        switch destination {
+        case .url(let url): [message(url: url, topic: nil, endpoint: nil)]
+        case .topic: (topic?.endpoints ?? []).map { message(url: $0.url, topic: topic?.name, endpoint: $0.name) }
+        }
+    }
+
+    private func message(url: String, topic: String?, endpoint: String?) -> NewMessage {
+        let record = MessageRecord(
+            url: url, method: settings.method, header: settings.header, topic: topic, endpoint: endpoint,
+            retries: settings.retries, retryDelay: settings.retryDelay, timeout: settings.timeout,
+            callback: settings.callback, failureCallback: settings.failureCallback, labels: settings.labels,
+            version: version, callerIP: callerIP, createdAt: createdAt, notBefore: notBefore)
+        return NewMessage(id: MessageID.make(now: createdAt), record: record, body: body, due: notBefore)
+    }
+}
+
+/// What the headers of a publish say about delivery, whatever the destination.
+package struct MessageSettings: Sendable, Hashable {
+    package var method: Method = .post
+    package var header: HeaderMap = [:]
+    package var retries = 3
+    package var retryDelay: String?
+    /// Seconds; nil = the server's maximum.
+    package var timeout: Int?
+    package var labels: [String] = []
+    package var callback: CallbackSettings?
+    package var failureCallback: CallbackSettings?
+
+    package init() {}
+}
+
+/// Everything about a publish that does not stand in its headers.
+package struct PublishContext: Sendable {
+    package var version: APIVersion
+    package var now: Timestamp
+    package var callerIP: String
+    /// The token came by `qstash_token`.
+    package var isAuthenticatedByQuery: Bool
+    package var limits: Limits
+    package var policy: AddressPolicy
+
+    package init(
+        version: APIVersion, now: Timestamp, callerIP: String, isAuthenticatedByQuery: Bool = false,
+        limits: Limits = Limits(), policy: AddressPolicy
+    ) {
+        self.version = version
+        self.now = now
+        self.callerIP = callerIP
+        self.isAuthenticatedByQuery = isAuthenticatedByQuery
+        self.limits = limits
+        self.policy = policy
+    }
+}

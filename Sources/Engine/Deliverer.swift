@@ -1,0 +1,169 @@
+/// Claims what may run and delivers it.
+
+import Domain
+import Logging
+import RedisLink
+import Synchronization
+
+/// Sends one request; the seam to HTTP. Never throws: a failed delivery is data.
+package typealias Sender = @Sendable (Delivery) async -> Outcome
+
+/// One attempt as HTTP sees it.
+package struct Delivery: Sendable {
+    package var url: String
+    package var method: String
+    package var headers: [(name: String, value: String)]
+    package var body: [UInt8]
+    package var timeoutMilliseconds: Int
+}
+
+package final class Deliverer: Sendable {
+    private let claimer: Claimer
+    private let settler: Settler
+    private let held: HeldMessages
+    private let clock: NodeClock
+    private let settings: EngineSettings
+    private let keys: SigningKeyring
+    private let metrics: EngineMetrics
+    private let logger: Logger
+    private let send: Sender
+    private let wakeup: Wakeup
+    private let renew: @Sendable () async -> Void
+    private let mode = Mutex(Mode.running)
+
+    private enum Mode { case running, draining }
+
+    package init(
+        claimer: Claimer, settler: Settler, held: HeldMessages, clock: NodeClock, settings: EngineSettings,
+        keys: SigningKeyring, metrics: EngineMetrics, logger: Logger, wakeup: Wakeup, send: @escaping Sender,
+        renew: @escaping @Sendable () async -> Void
+    ) {
+        (self.claimer, self.settler, self.held, self.clock, self.settings) = (claimer, settler, held, clock, settings)
+        (self.keys, self.metrics, self.logger, self.wakeup) = (keys, metrics, logger, wakeup)
+        (self.send, self.renew) = (send, renew)
+    }
+
+    /// No more claims from now on; `run` returns when what is in flight has ended or its task is cancelled.
+    package func drain() {
+        mode.withLock { $0 = .draining }
+        wakeup.signal()
+    }
+
+    private var isDraining: Bool { mode.withLock { $0 == .draining } }
+
+    /// Runs until `drain` and the end of what is in flight. Cancelling the task aborts the requests in flight; their
+    /// messages stay held, to be handed back.
+    package func run(beat: @escaping @Sendable () -> Void) async {
+        await withDiscardingTaskGroup { group in
+            while !isDraining, !Task.isCancelled {
+                wakeup.clear()
+                let end = await round { message in group.addTask { await self.deliver(message) } }
+                claimAfterSettle.withLock { $0 = end == .blocked }
+                if end == .failed { await wakeup.wait(atMost: .milliseconds(50)) }
+                if end != .quiet, end == .failed || settledSinceRound() { continue }
+                repeat { beat() } while await !wakeup.wait(atMost: .seconds(1)) && !isDraining && !Task.isCancelled
+            }
+        }
+    }
+
+    private let claimAfterSettle = Mutex(false)
+    private let settles = Mutex((seen: 0, last: 0))
+
+    /// A settle's reply was read: what was capped or full may start now.
+    package func settled() {
+        settles.withLock { $0.last += 1 }
+        if claimAfterSettle.withLock({ $0 }) { wakeup.signal() }
+    }
+
+    /// True where a settle ended while the round was under way: then the round saw the state before it.
+    private func settledSinceRound() -> Bool {
+        settles.withLock { state in
+            defer { state.seen = state.last }
+            return state.seen != state.last
+        }
+    }
+
+    package enum RoundEnd: Sendable { case quiet, blocked, failed }
+
+    /// Claims around the ring once and starts what it was given.
+    package func round(starting start: (ClaimedMessage) -> Void) async -> RoundEnd {
+        settles.withLock { $0.seen = $0.last }
+        var round = ""
+        var capped = false
+        while !isDraining {
+            let claim: Claim
+            do {
+                claim = try await claimer.claim(round: round)
+            } catch {
+                logger.debug("claim: \(error)")
+                return .failed
+            }
+            if claim.expired {
+                await renew()
+                return .failed
+            }
+            for message in claim.messages { start(message) }
+            capped = capped || claim.capped
+            switch claim.round {
+            case .done: return capped ? .blocked : .quiet
+            case .full: return .blocked
+            case .next(let next): round = next
+            }
+        }
+        return .quiet
+    }
+
+    /// One attempt: signed, sent, judged, handed to the settler.
+    package func deliver(_ claimed: ClaimedMessage) async {
+        let record: MessageRecord
+        do {
+            record = try MessageRecord.decode(claimed.request)
+        } catch {
+            return settler.add(unreadable(claimed, because: "\(error)"))
+        }
+        let message = Message(
+            id: MessageID(claimed.id), record: record, body: claimed.body, retried: claimed.retried, reclaimed: claimed.reclaimed)
+        let outcome: Outcome
+        if claimed.reclaimed >= 5 {
+            outcome = .noResponse(reason: "node lost")
+        } else {
+            metrics.started(late: Double(clock.microseconds - claimed.due * 1000) / 1e6)
+            let started = ContinuousClock.now
+            outcome = await send(delivery(of: message))
+            metrics.delivered(in: (ContinuousClock.now - started).inSeconds)
+        }
+        // A request that was cut off by the end of this process has no outcome: the message is handed back.
+        if Task.isCancelled, case .noResponse = outcome { return }
+        let now = clock.now
+        let step = NextStep.after(
+            outcome, of: message, at: now, dlqId: deadLetterID(of: claimed, at: now), limits: settings.limits,
+            callbackFormat: settings.callbackFormat)
+        settler.add(SettledAttempt(message: claimed, step: step, outcome: outcome, error: outcome.errorText))
+    }
+
+    private func delivery(of message: Message) -> Delivery {
+        let signature = keys.current.token(url: message.record.url, body: message.body, now: clock.now)
+        let timeout = message.record.timeout.map(Int64.init) ?? settings.limits.maxTimeout
+        return Delivery(
+            url: message.record.url, method: message.record.method.rawValue,
+            headers: DeliveryHeaders.list(for: message, signature: signature, region: settings.region),
+            body: message.body,
+            timeoutMilliseconds: Int(min(max(timeout, 1), Int64(Int32.max) / 1000)) * 1000)
+    }
+
+    /// A record nobody can read is not delivered and not lost: it becomes a dead letter that says why.
+    private func unreadable(_ claimed: ClaimedMessage, because reason: String) -> SettledAttempt {
+        logger.error("unreadable record: \(reason)", metadata: ["message": "\(claimed.id)"])
+        return SettledAttempt(
+            message: claimed,
+            step: NextStep(
+                decision: .dead(dlqId: deadLetterID(of: claimed, at: clock.now)), callbacks: [],
+                asCancelled: .canceled),
+            outcome: .noResponse(reason: "unreadable record"), error: "unreadable record: \(reason)")
+    }
+
+    /// Entry numbers come from Redis's sequence, so two nodes never make the same id.
+    private func deadLetterID(of claimed: ClaimedMessage, at now: Timestamp) -> String {
+        "\(now.milliseconds)-\(claimed.entryNumber)"
+    }
+}

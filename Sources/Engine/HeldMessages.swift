@@ -1,0 +1,64 @@
+/// What this node holds: every message from the reply of its claim until the reply of its settle.
+
+import Synchronization
+
+/// The snapshot that a full renewal names must be taken together with the number of the last claim whose reply was
+/// read (`scripts.md` §4): both live here, behind one lock.
+package final class HeldMessages: Sendable {
+    private struct State {
+        var sizes: [String: Int] = [:]
+        var bytes = 0
+        var lastReadClaim: Int64 = 0
+    }
+
+    private let state = Mutex(State())
+
+    package init() {}
+
+    package func add(_ claimed: [ClaimedMessage], ofClaim number: Int64) {
+        state.withLock { state in
+            for message in claimed {
+                let size = message.size
+                state.bytes += size - (state.sizes.updateValue(size, forKey: message.id) ?? 0)
+            }
+            state.lastReadClaim = max(state.lastReadClaim, number)
+        }
+    }
+
+    package func remove(_ ids: some Sequence<String>) {
+        state.withLock { state in
+            for id in ids { state.bytes -= state.sizes.removeValue(forKey: id) ?? 0 }
+        }
+    }
+
+    package var count: Int { state.withLock { $0.sizes.count } }
+    package var bytes: Int { state.withLock { $0.bytes } }
+
+    package func snapshot() -> (ids: [String], lastReadClaim: Int64) {
+        state.withLock { (Array($0.sizes.keys), $0.lastReadClaim) }
+    }
+}
+
+/// A message as `claim` answers it. `place` is what `settle` must name: the fence.
+package struct ClaimedMessage: Sendable {
+    package var id: String
+    package var place: String
+    package var retried: Int
+    package var reclaimed: Int
+    package var request: [UInt8]
+    package var body: [UInt8]
+    /// When it was due, in ms since 1970.
+    package var due: Int64
+
+    package var size: Int { request.count + body.count + 256 }
+
+    /// The entry number in `place`: unique for every claim of any message, so also what makes a dead letter id unique.
+    package var entryNumber: Substring {
+        place.split(separator: " ").dropFirst().first?.prefix(while: { $0 != "-" }) ?? "0"
+    }
+
+    /// `topic` or `host`, for counters.
+    package var laneKind: LaneKind { place.contains(":topic:") ? .topic : .host }
+}
+
+package enum LaneKind: String, Sendable, CaseIterable { case topic, host }

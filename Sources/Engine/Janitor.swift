@@ -1,0 +1,38 @@
+/// Removes what is kept for a time only. Nothing waits for it: it is not in the path of any message.
+
+import Logging
+import RedisLink
+
+package struct Janitor: Sendable {
+    private let scripts: ScriptCaller
+    private let settings: StoreSettings
+    private let wakeup: Wakeup
+
+    package init(scripts: ScriptCaller, settings: StoreSettings, wakeup: Wakeup) {
+        (self.scripts, self.settings, self.wakeup) = (scripts, settings, wakeup)
+    }
+
+    package func run(beat: @Sendable () -> Void) async {
+        while !Task.isCancelled {
+            beat()
+            do {
+                while try await step(), !Task.isCancelled { beat() }
+            } catch {
+                scripts.logger.debug("collect: \(error)")
+            }
+            await wakeup.wait(atMost: .seconds(5))
+        }
+    }
+
+    /// Removes one bounded piece; answers whether there is more.
+    @discardableResult
+    package func step() async throws(RedisError) -> Bool {
+        let reply = try await scripts.once(
+            Scripts.collect,
+            [
+                .integer(settings.keepDelivered.milliseconds), .integer(settings.endedFor.milliseconds),
+                .integer(settings.deadLetterRetention.milliseconds), .integer(200),
+            ])
+        return reply.count == 3 && reply[2].int64 == 1
+    }
+}

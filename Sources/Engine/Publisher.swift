@@ -1,0 +1,129 @@
+/// Group commit: publishes that arrive while a call is under way go together with the next one. No timer, so an idle
+/// server adds nothing to the latency of one, and a busy one pays the call once for many.
+
+import Crypto
+import Domain
+import Logging
+import RedisLink
+import Synchronization
+
+final class Publisher: Sendable {
+    private struct Waiting: Sendable {
+        var item: PublishItem
+        var size: Int
+        var deadline: ContinuousClock.Instant
+        var answer: @Sendable (Result<PublishResult, StoreError>) -> Void
+    }
+
+    private struct State {
+        var waiting: [Waiting] = []
+        var running = false
+    }
+
+    static let mostMessages = 200
+    static let mostBytes = 1 << 20
+
+    private let scripts: ScriptCaller
+    private let settings: StoreSettings
+    private let state = Mutex(State())
+
+    init(scripts: ScriptCaller, settings: StoreSettings) {
+        (self.scripts, self.settings) = (scripts, settings)
+    }
+
+    func publish(_ item: PublishItem) async throws(StoreError) -> PublishResult {
+        let size = item.body.count + item.entries.reduce(0) { $0 + $1.request.count }
+        let deadline = ContinuousClock.now + settings.storeTimeout
+        let result = await withCheckedContinuation { (continuation: CheckedContinuation<Result<PublishResult, StoreError>, Never>) in
+            let waiting = Waiting(item: item, size: size, deadline: deadline) { continuation.resume(returning: $0) }
+            let start = state.withLock { state in
+                state.waiting.append(waiting)
+                defer { state.running = true }
+                return !state.running
+            }
+            if start { Task { await drain() } }
+        }
+        return try result.get()
+    }
+
+    private func drain() async {
+        while let batch = next() {
+            await store(batch)
+        }
+    }
+
+    private func next() -> [Waiting]? {
+        state.withLock { state in
+            guard !state.waiting.isEmpty else {
+                state.running = false
+                return nil
+            }
+            var count = 0, messages = 0, bytes = 0
+            for waiting in state.waiting {
+                messages += waiting.item.entries.count
+                bytes += waiting.size
+                if count > 0, messages > Self.mostMessages || bytes > Self.mostBytes { break }
+                count += 1
+            }
+            let batch = Array(state.waiting.prefix(count))
+            state.waiting.removeFirst(count)
+            return batch
+        }
+    }
+
+    private func store(_ batch: [Waiting]) async {
+        let now = ContinuousClock.now
+        let late = batch.filter { $0.deadline <= now }
+        late.forEach { $0.answer(.failure(.unavailable)) }
+        let batch = late.isEmpty ? batch : batch.filter { $0.deadline > now }
+        guard let deadline = batch.map(\.deadline).min() else { return }
+        do {
+            let reply = try await scripts.untilAnswered(Scripts.publish, arguments(batch), deadline: deadline)
+            for (index, waiting) in batch.enumerated() {
+                switch reply.count > index + 1 ? reply[index + 1].string : nil {
+                case "stored": waiting.answer(.success(.stored))
+                case "topic": waiting.answer(.success(.topicChanged))
+                default: waiting.answer(.failure(.broken("publish answered \(reply.count) values for \(batch.count)")))
+                }
+            }
+        } catch {
+            if case .broken(let text) = error, batch.count > 1 {
+                scripts.logger.error("publish of \(batch.count) failed, trying each alone: \(text)")
+                for waiting in batch { await store([waiting]) }
+            } else {
+                batch.forEach { $0.answer(.failure(error)) }
+            }
+        }
+    }
+
+    private func arguments(_ batch: [Waiting]) -> [RedisPart] {
+        var parts: [RedisPart] = [.integer(settings.endedFor.milliseconds), .integer(Int64(batch.count))]
+        for waiting in batch {
+            let item = waiting.item
+            let shared = item.entries.count > 1 && item.body.count > settings.sharedBodyBytes
+            parts.append(.text(item.topic?.name ?? ""))
+            parts.append(.text(item.topic?.revision ?? ""))
+            parts.append(.bytes(item.body))
+            parts.append(.text(shared ? hex(SHA256.hash(data: item.body)) : ""))
+            parts.append(.integer(Int64(item.entries.count)))
+            for entry in item.entries {
+                parts.append(.text(entry.id))
+                parts.append(.text(entry.lane))
+                parts.append(.integer(entry.due.milliseconds))
+                parts.append(.bytes(entry.request))
+            }
+        }
+        return parts
+    }
+
+    private func hex(_ digest: SHA256.Digest) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        var text: [UInt8] = []
+        text.reserveCapacity(64)
+        for byte in digest {
+            text.append(digits[Int(byte >> 4)])
+            text.append(digits[Int(byte & 15)])
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+}

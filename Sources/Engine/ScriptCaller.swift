@@ -1,0 +1,77 @@
+/// Runs one script until it is answered: the law that every call may arrive twice makes sending it again safe.
+
+import Domain
+import Logging
+import RedisLink
+import Synchronization
+
+package struct ScriptCaller: Sendable {
+    package let redis: any RedisCommands
+    package let clock: NodeClock
+    package let root: String
+    package let logger: Logger
+    package let metrics: EngineMetrics
+
+    /// One attempt; a `clock` refusal is answered by asking Redis for the time and trying once more.
+    package func once(_ script: Script, _ arguments: [RedisPart]) async throws(RedisError) -> [RedisValue] {
+        let reply = try await send(script, arguments)
+        guard reply.first?.string == "clock" else { return reply }
+        try await clock.sync(over: redis, refusedAt: reply.count > 1 ? reply[1].int64 : nil)
+        return try await send(script, arguments)
+    }
+
+    private func send(_ script: Script, _ arguments: [RedisPart]) async throws(RedisError) -> [RedisValue] {
+        let start = ContinuousClock.now
+        let reply = try await redis.run(script, keys: [root], arguments: [.text(clock.argument)] + arguments)
+        metrics.scriptTook(script.name, ContinuousClock.now - start)
+        guard let values = reply.array else { throw .server("\(script.name) answered no array") }
+        return values
+    }
+
+    /// Sends the call again until it is answered or `deadline` has passed. Redis being away, loading or read-only is
+    /// waited out; any other error reply ends it.
+    package func untilAnswered(
+        _ script: Script, _ arguments: [RedisPart], deadline: ContinuousClock.Instant
+    ) async throws(StoreError) -> [RedisValue] {
+        var unknown = false
+        var pause = Duration.milliseconds(5)
+        while true {
+            do throws(RedisError) {
+                let reply = try await once(script, arguments)
+                guard reply.first?.string != "clock" else { throw .notSent("clock") }
+                return reply
+            } catch {
+                switch error {
+                case .outcomeUnknown: unknown = true
+                case .notSent: break
+                case .server(let text):
+                    guard error.isTemporary else {
+                        if error.isOutOfMemory { throw .refused(text) }
+                        throw .broken(text)
+                    }
+                }
+                if ContinuousClock.now + pause >= deadline { throw unknown ? .outcomeUnknown : .unavailable }
+                try? await Task.sleep(for: pause)
+                pause = min(pause * 2, .milliseconds(500))
+            }
+        }
+    }
+
+    /// Sends the call again until it is answered, for as long as the loop lives. Nil only when the task is cancelled.
+    package func whileAlive(_ script: Script, _ arguments: [RedisPart]) async throws(StoreError) -> [RedisValue]? {
+        var complained = false
+        while !Task.isCancelled {
+            do {
+                return try await untilAnswered(script, arguments, deadline: .now + .seconds(1))
+            } catch {
+                switch error {
+                case .unavailable, .outcomeUnknown, .refused:
+                    if !complained { logger.warning("\(script.name): Redis is away, trying again") }
+                    complained = true
+                case .broken: throw error
+                }
+            }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,30 @@
+/// The Lua transitions of `lua/`, embedded in the binary when it is built and prepended with `prelude.lua`.
+
+import RedisLink
+
+/// One script per transition; the header of each file in `lua/` says what it takes, answers and writes.
+package enum Scripts {
+    package static let publish = load("publish", PackageResources.publish_lua)
+    package static let promote = load("promote", PackageResources.promote_lua)
+    package static let claim = load("claim", PackageResources.claim_lua)
+    package static let settle = load("settle", PackageResources.settle_lua)
+    package static let handBack = load("hand_back", PackageResources.hand_back_lua)
+    package static let renew = load("renew", PackageResources.renew_lua)
+    package static let reclaim = load("reclaim", PackageResources.reclaim_lua)
+    package static let cancel = load("cancel", PackageResources.cancel_lua)
+    package static let topicEdit = load("topic_edit", PackageResources.topic_edit_lua)
+    package static let measure = load("measure", PackageResources.measure_lua)
+    package static let collect = load("collect", PackageResources.collect_lua)
+
+    private static func load(_ name: String, _ body: [UInt8]) -> Script {
+        Script(name: name, source: compose(prelude: PackageResources.prelude_lua, body: body))
+    }
+
+    /// The final text: a `#!lua` line of the script stays first, then the prelude, then the rest.
+    package static func compose(prelude: [UInt8], body: [UInt8]) -> String {
+        let text = String(decoding: body, as: UTF8.self)
+        let shared = String(decoding: prelude, as: UTF8.self)
+        guard text.hasPrefix("#!"), let end = text.firstIndex(of: "\n") else { return shared + text }
+        return text[...end] + shared + text[text.index(after: end)...]
+    }
+}

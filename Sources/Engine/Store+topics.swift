@@ -1,0 +1,77 @@
+/// Topics (URL groups): one hash each, replaced whole by compare-and-set on its revision.
+
+import Domain
+import RedisLink
+import Synchronization
+
+extension Store {
+    package func topic(_ name: String) async throws(StoreError) -> Topic? {
+        let topic = try topicFrom(try await read(RedisCommand("HGETALL", key("topic", name))), name: name)
+        topics.withLock { cache in
+            if cache.count > 10_000 { cache.removeAll() }
+            cache[name] = topic
+        }
+        return topic
+    }
+
+    /// The topic as it was read last. Only for publishing, which checks its revision: a stale one costs a second
+    /// round, never a wrong fan-out.
+    package func topicForPublish(_ name: String) async throws(StoreError) -> Topic? {
+        if let known = topics.withLock({ $0[name] }) { return known }
+        return try await topic(name)
+    }
+
+    /// All topics, by name.
+    package func allTopics() async throws(StoreError) -> [Topic] {
+        var names: Set<String> = []
+        var cursor = "0"
+        repeat {
+            let reply = try await read(RedisCommand("SSCAN", key("topics"), cursor, "COUNT", "500")).array ?? []
+            guard reply.count == 2, let next = reply[0].string else { break }
+            cursor = next
+            for name in reply[1].array ?? [] { if let name = name.string { names.insert(name) } }
+        } while cursor != "0"
+        var found: [Topic] = []
+        for name in names.sorted() {
+            if let topic = try topicFrom(try await read(RedisCommand("HGETALL", key("topic", name))), name: name) {
+                found.append(topic)
+            }
+        }
+        return found
+    }
+
+    /// Reads the topic, lets `decide` say what it becomes (nil: it goes), writes it if it is still what was read, and
+    /// begins again if it is not. What `decide` throws goes to the caller and nothing is written.
+    package func editTopic(
+        _ name: String, _ decide: (Topic?) throws(RequestError) -> Topic?
+    ) async throws {
+        while true {
+            let old = try await topic(name)
+            let new = try decide(old)
+            if old == nil, new == nil { return }
+            let reply = try await scripts.untilAnswered(
+                Scripts.topicEdit,
+                [
+                    .text(callIdentifier()), .text(name), .text(old?.revision ?? ""),
+                    .bytes(new?.endpointsText ?? []), .bytes(new?.headersText ?? []),
+                    .integer((new?.createdAt ?? clock.now).milliseconds),
+                ], deadline: .now + settings.storeTimeout)
+            topics.withLock { _ = $0.removeValue(forKey: name) }
+            if reply.first?.string == "ok" { return }
+        }
+    }
+
+    private func topicFrom(_ reply: RedisValue, name: String) throws(StoreError) -> Topic? {
+        let values = reply.array ?? []
+        guard values.count >= 2 else { return nil }
+        var fields: [String: [UInt8]] = [:]
+        for index in stride(from: 0, to: values.count - 1, by: 2) {
+            if let field = values[index].string { fields[field] = values[index + 1].bytes }
+        }
+        do {
+            return try Topic.decode(name: name, fields: fields)
+        } catch {
+            throw .broken("topic \(name): \(error)")
+        }
+    }
+}

@@ -1,0 +1,107 @@
+/// The store: what the API does to Redis. Every change is one script, sent again until its outcome is known.
+
+import Domain
+import Logging
+import RedisLink
+import Synchronization
+
+/// One publish call with its whole fan-out: all of it is stored or nothing.
+package struct PublishItem: Sendable {
+    package struct Entry: Sendable {
+        package var id: String
+        package var lane: String
+        /// When it may be delivered first; in the past means now.
+        package var due: Timestamp
+        /// The encoded `MessageRecord`.
+        package var request: [UInt8]
+
+        package init(id: String, lane: String, due: Timestamp, request: [UInt8]) {
+            (self.id, self.lane, self.due, self.request) = (id, lane, due, request)
+        }
+    }
+
+    package var entries: [Entry]
+    package var body: [UInt8]
+    /// The topic the fan-out was made from, at the revision it was read.
+    package var topic: (name: String, revision: String)?
+
+    package init(entries: [Entry], body: [UInt8], topic: (name: String, revision: String)? = nil) {
+        (self.entries, self.body, self.topic) = (entries, body, topic)
+    }
+}
+
+package enum PublishResult: Sendable, Equatable {
+    case stored
+    /// The topic has changed or is gone since it was read: nothing is stored.
+    case topicChanged
+}
+
+/// A message as it stands in Redis: live, or delivered and still readable.
+package struct StoredMessage: Sendable {
+    package var id: String
+    package var state: String
+    package var record: MessageRecord
+    package var body: [UInt8]
+}
+
+package final class Store: Sendable {
+    package let settings: StoreSettings
+    package let clock: NodeClock
+    package let logger: Logger
+    package let metrics: EngineMetrics
+    let redis: any RedisCommands
+    let scripts: ScriptCaller
+    let publisher: Publisher
+    let topics = Mutex<[String: Topic]>([:])
+
+    package init(
+        redis: any RedisCommands, clock: NodeClock, settings: StoreSettings, logger: Logger, metrics: EngineMetrics
+    ) {
+        (self.redis, self.clock, self.settings, self.logger, self.metrics) = (redis, clock, settings, logger, metrics)
+        scripts = ScriptCaller(redis: redis, clock: clock, root: settings.root, logger: logger, metrics: metrics)
+        publisher = Publisher(scripts: scripts, settings: settings)
+    }
+
+    func key(_ family: String, _ name: String? = nil) -> String {
+        name.map { "\(settings.root):\(family):\($0)" } ?? "\(settings.root):\(family)"
+    }
+
+    /// Reads, sending again until `storeTimeout`: reading twice is harmless.
+    func read(_ command: RedisCommand) async throws(StoreError) -> RedisValue {
+        let deadline = ContinuousClock.now + settings.storeTimeout
+        var pause = Duration.milliseconds(5)
+        while true {
+            do {
+                return try await redis.send(command)
+            } catch {
+                if case .server(let text) = error, !error.isTemporary { throw .broken(text) }
+                guard ContinuousClock.now + pause < deadline else { throw .unavailable }
+                try? await Task.sleep(for: pause)
+                pause = min(pause * 2, .milliseconds(500))
+            }
+        }
+    }
+
+    /// Stores the messages; concurrent calls share one script call (see `Publisher`).
+    package func publish(_ item: PublishItem) async throws(StoreError) -> PublishResult {
+        let result = try await publisher.publish(item)
+        if result == .topicChanged, let topic = item.topic { topics.withLock { _ = $0.removeValue(forKey: topic.name) } }
+        if result == .stored { metrics.published(item.entries.count, topic: item.topic != nil) }
+        return result
+    }
+
+    /// Ends waiting messages at once and asks those in flight to end with their attempt. Answers how many.
+    package func cancel(_ ids: [String]) async throws(StoreError) -> Int {
+        let reply = try await scripts.untilAnswered(
+            Scripts.cancel, [.text(callIdentifier())] + ids.map(RedisPart.text),
+            deadline: .now + settings.storeTimeout)
+        let cancelled = reply.count > 1 ? Int(reply[1].int64 ?? 0) : 0
+        metrics.cancelled(cancelled)
+        return cancelled
+    }
+
+    /// The same for every arrival of one administrative request, so that a resend gets the same answer.
+    func callIdentifier() -> String {
+        String(UInt64.random(in: .min ... .max), radix: 36) + String(UInt64.random(in: .min ... .max), radix: 36)
+    }
+}

@@ -1,0 +1,67 @@
+/// What the store and the loops are told by the configuration (running.md, Settings).
+
+import Domain
+
+package struct StoreSettings: Sendable {
+    /// First part of every key; the root is `<prefix>:{0}`.
+    package var prefix = "roost"
+    /// How long a call that changes something is tried before the caller hears 503.
+    package var storeTimeout: Duration = .seconds(10)
+    /// A delivered message stays readable this long, or until `keepDeliveredBytes` are kept (contract messages.md §2).
+    package var keepDelivered: Duration = .seconds(60)
+    package var keepDeliveredBytes = 64 << 20
+    package var deadLetterRetention: Duration = .seconds(7 * 86_400)
+    /// A body shared by a fan-out is stored once when it is larger than this.
+    package var sharedBodyBytes = 4096
+
+    package init() {}
+
+    package var root: String { prefix + ":{0}" }
+    /// Ids of ended messages stay known for twice the time a publish may be sent again.
+    package var endedFor: Duration { storeTimeout * 2 }
+}
+
+package struct EngineSettings: Sendable {
+    package var store = StoreSettings()
+    /// Requests in flight in this process at most.
+    package var maxInFlight = 4096
+    /// Bytes of messages in flight in this process at most; one message goes however large it is.
+    package var maxInFlightBytes = 256 << 20
+    /// A lane starts a request only while it has fewer in flight here than share x what is free.
+    package var laneShare = 1.0
+    /// How long a node is believed alive without renewal; renewed every third of it.
+    package var lease: Duration = .seconds(10)
+    package var drainTimeout: Duration = .seconds(30)
+    package var limits = Limits()
+    package var callbackFormat = CallbackFormat.observed
+    /// `Upstash-Region` of deliveries; nil sends no header (contract conventions.md §10).
+    package var region: String? = "EU-CENTRAL-1"
+
+    package init() {}
+}
+
+package enum StoreError: Error, Equatable {
+    /// Surely nothing was stored.
+    case unavailable
+    /// The call may have been applied; the same call must be sent again to know.
+    case outcomeUnknown
+    /// Redis refuses: out of memory, no permission, read-only.
+    case refused(String)
+    /// A bug, ours or in the data; the text is for the log.
+    case broken(String)
+}
+
+extension Duration {
+    /// Whole milliseconds, never negative, clamped to what a score can hold exactly.
+    package var milliseconds: Int64 {
+        let (seconds, attoseconds) = components
+        guard seconds >= 0, attoseconds >= 0 else { return 0 }
+        guard seconds < 9_000_000_000_000 else { return 9_000_000_000_000_000 }
+        return seconds * 1000 + attoseconds / 1_000_000_000_000_000
+    }
+
+    package var inSeconds: Double {
+        let (seconds, attoseconds) = components
+        return Double(seconds) + Double(attoseconds) * 1e-18
+    }
+}

@@ -1,0 +1,120 @@
+/// The QStash surface: authentication, routes, and errors rendered at the edge. One file for each family of routes.
+
+import Domain
+import Engine
+import Logging
+
+package struct APISettings: Sendable {
+    package var limits = Limits()
+    package var policy = AddressPolicy()
+    /// Networks whose `X-Forwarded-For` is believed for the caller's address.
+    package var trustedProxies: [Network] = []
+    package init() {}
+}
+
+package struct API: Sendable {
+    let store: Store
+    let keys: SigningKeyring
+    let authenticator: Authenticator
+    let settings: APISettings
+    let status: StatusPages
+    let metrics: APIMetrics
+    let logger: Logger
+    /// Served before everything else where it answers: the echo endpoint of `roost dev`.
+    let extra: (@Sendable (APIRequest) async -> APIResponse?)?
+
+    package init(
+        store: Store, keys: SigningKeyring, authenticator: Authenticator, settings: APISettings, status: StatusPages,
+        metrics: APIMetrics, logger: Logger, extra: (@Sendable (APIRequest) async -> APIResponse?)? = nil
+    ) {
+        (self.store, self.keys, self.authenticator, self.settings) = (store, keys, authenticator, settings)
+        (self.status, self.metrics, self.logger, self.extra) = (status, metrics, logger, extra)
+    }
+
+    /// Never throws: every error becomes an answer with `{"error": …}`.
+    package func respond(to request: APIRequest) async -> APIResponse {
+        if let extra, let response = await extra(request) { return response }
+        if let response = await status.respond(to: request) { return response }
+        let response: APIResponse
+        do throws(RequestError) {
+            response = try await route(request)
+        } catch {
+            response = APIResponse(error)
+        }
+        metrics.count(status: response.status)
+        return response
+    }
+
+    /// Authentication comes first, so that a path tells nothing to those without a token.
+    private func route(_ request: APIRequest) async throws(RequestError) -> APIResponse {
+        let access = try authenticator.authenticate(
+            authorization: request.header("Authorization"), queryToken: Self.queryToken(request.target))
+        guard let (route, version) = Route.find(request.target) else { throw .routeNotFound }
+        guard route.methods.contains(request.method) else {
+            throw .methodNotAllowed(allow: route.methods.joined(separator: ", "))
+        }
+        try access.require(route.scope(request.method))
+        switch route {
+        case .publish(let remainder):
+            return try await publish(request, remainder: remainder, access: access, version: version)
+        case .message(let id): return try await message(request, id: id)
+        case .topics: return try await topics()
+        case .topic(let name): return try await topic(request, name: name)
+        case .endpoints(let topic): return try await endpoints(request, topic: topic)
+        case .keys: return APIResponse(json: keys.keys.json)
+        }
+    }
+
+    /// The value of `qstash_token`, the first one given, form-decoded.
+    static func queryToken(_ target: String) -> String? {
+        guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return nil }
+        for pair in target.utf8[target.utf8.index(after: mark)...].split(separator: UInt8(ascii: "&")) {
+            let name = pair.prefix { $0 != UInt8(ascii: "=") }
+            guard ASCII.equalIgnoringCase(String(Substring(name)), "qstash_token") else { continue }
+            let value = pair.dropFirst(name.count + 1).map { $0 == UInt8(ascii: "+") ? UInt8(ascii: " ") : $0 }
+            return String(decoding: Percent.decode(value), as: UTF8.self)
+        }
+        return nil
+    }
+
+    /// The connection's peer, or the last address in `X-Forwarded-For` that is no trusted proxy's.
+    func callerIP(_ request: APIRequest) -> String {
+        func isTrusted(_ text: String) -> Bool {
+            guard let address = IPAddress(text) else { return false }
+            return settings.trustedProxies.contains { $0.contains(address) }
+        }
+        guard !settings.trustedProxies.isEmpty, isTrusted(request.peer) else { return request.peer }
+        let chain = request.headers.filter { ASCII.equalIgnoringCase($0.name, "X-Forwarded-For") }
+            .flatMap { $0.value.split(separator: ",") }.map { ASCII.trimmed(String($0)) }
+        var caller = request.peer
+        for hop in chain.reversed() {
+            guard IPAddress(hop) != nil else { break }
+            caller = hop
+            if !isTrusted(hop) { break }
+        }
+        return caller
+    }
+
+    /// Runs a call of the store with its errors as the contract words them (conventions.md §6).
+    func stored<Value>(_ call: () async throws -> Value) async throws(RequestError) -> Value {
+        do {
+            return try await call()
+        } catch let error as RequestError {
+            throw error
+        } catch let error as StoreError {
+            switch error {
+            case .unavailable: throw .storageUnavailable
+            case .outcomeUnknown: throw .storageOutcomeUnknown
+            case .refused(let text):
+                logger.error("Redis refuses to store: \(text)")
+                throw .storageUnavailable
+            case .broken(let text):
+                logger.critical("the store is broken: \(text)")
+                throw .internalError
+            }
+        } catch {
+            logger.critical("unexpected: \(error)")
+            throw .internalError
+        }
+    }
+}

@@ -1,0 +1,186 @@
+/// One connection: collects a request within its limits, has it answered, writes the answer.
+
+import Domain
+import Logging
+import NIOCore
+import NIOHTTP1
+
+/// NIO's pipelining handler in front of it hands over one request at a time, and holds back the next until the
+/// answer is written whole.
+final class HTTPConnection: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    /// Sent down the pipeline when the server stops: the connection ends with the answer under way.
+    struct Drain: Sendable {}
+
+    private enum State {
+        case idle
+        case reading(HTTPRequestHead, ByteBuffer?, limit: Int)
+        /// The answer is being made; nothing is read until it is written.
+        case answering
+        /// Refused or broken: the answer is written, what still arrives is dropped until the peer closes.
+        case lingering
+    }
+
+    private let settings: FrontSettings
+    private let metrics: APIMetrics
+    private let logger: Logger
+    private let respond: Responder
+    private var state = State.idle
+    private var keepsAlive = true
+    private var timer: Scheduled<Void>?
+
+    init(settings: FrontSettings, metrics: APIMetrics, logger: Logger, respond: @escaping Responder) {
+        (self.settings, self.metrics, self.logger, self.respond) = (settings, metrics, logger, respond)
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        startTimer(settings.headTimeout, context)
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        timer?.cancel()
+        context.fireChannelInactive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch (unwrapInboundIn(data), state) {
+        case (.head(let head), .idle): begin(head, context)
+        case (.body(let part), .reading(let head, let body, let limit)):
+            collect(part, head: head, body: body, limit: limit, context)
+        case (.end, .reading(let head, let body, _)): answer(head, body, context)
+        case (_, .lingering), (_, .answering), (_, .idle), (.head, .reading): break
+        }
+    }
+
+    // MARK: reading
+
+    private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        keepsAlive = head.isKeepAlive && keepsAlive
+        let limit = settings.maxBody(head.method.rawValue, head.uri)
+        if let length = head.headers.first(name: "content-length").flatMap({ Int($0) }), length > limit {
+            return refuse(.messageTooLarge(limit: limit), context)
+        }
+        if head.headers.first(name: "expect").map({ ASCII.equalIgnoringCase($0, "100-continue") }) == true {
+            let goOn = HTTPResponseHead(version: head.version, status: .continue)
+            context.writeAndFlush(wrapOutboundOut(.head(goOn)), promise: nil)
+        }
+        state = .reading(head, nil, limit: limit)
+        startTimer(settings.bodyTimeout, context)
+    }
+
+    private func collect(
+        _ part: ByteBuffer, head: HTTPRequestHead, body: ByteBuffer?, limit: Int, _ context: ChannelHandlerContext
+    ) {
+        guard (body?.readableBytes ?? 0) + part.readableBytes <= limit else {
+            return refuse(.messageTooLarge(limit: limit), context)
+        }
+        // The buffer must have one owner while it grows, or every part copies it whole.
+        state = .answering
+        var whole = body ?? part
+        if body != nil { whole.writeImmutableBuffer(part) }
+        state = .reading(head, whole, limit: limit)
+        startTimer(settings.bodyTimeout, context)
+    }
+
+    // MARK: answering
+
+    private func answer(_ head: HTTPRequestHead, _ body: ByteBuffer?, _ context: ChannelHandlerContext) {
+        timer?.cancel()
+        timer = nil
+        state = .answering
+        let request = APIRequest(
+            method: head.method.rawValue, target: head.uri, headers: head.headers.map { ($0.name, $0.value) },
+            body: body.map { Array($0.readableBytesView) } ?? [], peer: context.remoteAddress?.ipAddress ?? "")
+        let (respond, loop) = (respond, context.eventLoop)
+        let me = NIOLoopBound((self, context), eventLoop: loop)
+        Task {
+            let response = await respond(request)
+            loop.execute {
+                let (handler, context) = me.value
+                handler.write(response, context)
+            }
+        }
+    }
+
+    private func write(_ response: APIResponse, _ context: ChannelHandlerContext) {
+        guard case .answering = state, context.channel.isActive else { return }
+        send(response, closes: !keepsAlive, context)
+        if keepsAlive {
+            state = .idle
+            startTimer(settings.headTimeout, context)
+        } else {
+            linger(context)
+        }
+    }
+
+    private func send(_ response: APIResponse, closes: Bool, _ context: ChannelHandlerContext) {
+        var headers = HTTPHeaders()
+        headers.reserveCapacity(response.headers.count + 2)
+        for (name, value) in response.headers { headers.add(name: name, value: value) }
+        headers.add(name: "Content-Length", value: String(response.body.count))
+        if closes { headers.add(name: "Connection", value: "close") }
+        let head = HTTPResponseHead(
+            version: .http1_1, status: HTTPResponseStatus(statusCode: response.status), headers: headers)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        if !response.body.isEmpty {
+            context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: response.body)))), promise: nil)
+        }
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    }
+
+    /// Answers without having read the request, and reads no more of it than what is on its way.
+    private func refuse(_ error: RequestError, _ context: ChannelHandlerContext) {
+        metrics.count(status: error.status)
+        keepsAlive = false
+        send(APIResponse(error), closes: true, context)
+        linger(context)
+    }
+
+    /// Closing at once would send a reset and could take the answer with it: so our side is closed first, and what
+    /// the peer still sends is dropped for a moment.
+    private func linger(_ context: ChannelHandlerContext) {
+        state = .lingering
+        context.close(mode: .output, promise: nil)
+        startTimer(.seconds(2), context)
+    }
+
+    // MARK: ends
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case ChannelEvent.inputClosed:
+            keepsAlive = false
+            if case .answering = state { return }
+            context.close(promise: nil)
+        case is Drain:
+            keepsAlive = false
+            if case .idle = state { context.close(promise: nil) }
+        default: context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard let error = error as? HTTPParserError else { return context.close(promise: nil) }
+        switch state {
+        case .idle, .reading: refuse(Self.answer(to: error), context)
+        case .answering: keepsAlive = false
+        case .lingering: context.close(promise: nil)
+        }
+    }
+
+    private static func answer(to error: HTTPParserError) -> RequestError {
+        switch error {
+        case .headerOverflow: RequestError(status: 431, text: "request headers too large")
+        default: .badRequest("malformed HTTP request")
+        }
+    }
+
+    private func startTimer(_ time: TimeAmount, _ context: ChannelHandlerContext) {
+        timer?.cancel()
+        let channel = context.channel
+        timer = context.eventLoop.scheduleTask(in: time) { channel.close(promise: nil) }
+    }
+}

@@ -1,0 +1,115 @@
+/// The listening socket and its connections: SwiftNIO's HTTP/1.1, bounded in every direction.
+
+import Logging
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Synchronization
+
+package struct FrontSettings: Sendable {
+    package var host = "127.0.0.1"
+    package var port = 8080
+    /// More are refused at once, so that the ones that are served keep their memory.
+    package var maxConnections = 20_000
+    package var maxHeaderBytes = 64 << 10
+    package var maxHeaders = 256
+    /// A request line with its headers must be whole within this time, and so must the pause between two requests end.
+    package var headTimeout: TimeAmount = .seconds(60)
+    /// No byte of a body for this long ends the connection.
+    package var bodyTimeout: TimeAmount = .seconds(30)
+    /// Bytes of a request body, by method and raw target; more is 413.
+    package var maxBody: @Sendable (_ method: String, _ target: String) -> Int = { _, _ in 1 << 20 }
+    package init() {}
+}
+
+package typealias Responder = @Sendable (APIRequest) async -> APIResponse
+
+/// Why NIO's HTTP and no framework on top: the raw target must survive, a refused body must not be read, every error
+/// must carry its JSON, and the publish path pays for nothing else.
+package final class HTTPFront: Sendable {
+    private struct State {
+        var listening: (any Channel)?
+        var connections: [ObjectIdentifier: any Channel] = [:]
+        var draining = false
+    }
+
+    private let settings: FrontSettings
+    private let group: any EventLoopGroup
+    private let respond: Responder
+    private let metrics: APIMetrics
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    package init(
+        settings: FrontSettings, group: any EventLoopGroup, metrics: APIMetrics, logger: Logger,
+        respond: @escaping Responder
+    ) {
+        (self.settings, self.group, self.metrics, self.logger) = (settings, group, metrics, logger)
+        self.respond = respond
+    }
+
+    /// Binds and begins to serve; answers the port (of interest where 0 was asked for).
+    package func start() async throws -> Int {
+        let (settings, respond, metrics, logger) = (settings, respond, metrics, logger)
+        let limits = {
+            var limits = NIOHTTPDecoderLimitConfiguration()
+            limits.maxHeaderFieldSize = settings.maxHeaderBytes
+            limits.maxHeaderListSize = settings.maxHeaderBytes
+            limits.maxHeaderFieldCount = settings.maxHeaders
+            return limits
+        }()
+        let channel = try await ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 4096)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    guard self.admit(channel) else { throw FrontError.tooManyConnections }
+                    try channel.pipeline.syncOperations.configureHTTPServerPipeline(
+                        withPipeliningAssistance: true, withErrorHandling: false,
+                        withOutboundHeaderValidation: true, withEncoderConfiguration: .init(),
+                        withDecoderLimitConfiguration: limits)
+                    try channel.pipeline.syncOperations.addHandler(
+                        HTTPConnection(settings: settings, metrics: metrics, logger: logger, respond: respond))
+                }
+            }
+            .bind(host: settings.host, port: settings.port).get()
+        state.withLock { $0.listening = channel }
+        return channel.localAddress?.port ?? settings.port
+    }
+
+    private enum FrontError: Error { case tooManyConnections }
+
+    private func admit(_ channel: any Channel) -> Bool {
+        let id = ObjectIdentifier(channel)
+        let admitted = state.withLock { state in
+            guard !state.draining, state.connections.count < settings.maxConnections else { return false }
+            state.connections[id] = channel
+            return true
+        }
+        guard admitted else { return false }
+        metrics.connections(1)
+        channel.closeFuture.whenComplete { _ in
+            self.state.withLock { _ = $0.connections.removeValue(forKey: id) }
+            self.metrics.connections(-1)
+        }
+        return true
+    }
+
+    /// Accepts no more, lets requests under way end (within `limit`), closes what is idle at once.
+    package func shutDown(within limit: Duration) async {
+        let (listening, open) = state.withLock { state in
+            state.draining = true
+            return (state.listening, Array(state.connections.values))
+        }
+        try? await listening?.close().get()
+        for channel in open { channel.pipeline.fireUserInboundEventTriggered(HTTPConnection.Drain()) }
+        let group = group
+        let cutOff = group.next().scheduleTask(
+            in: .nanoseconds(limit.components.seconds * 1_000_000_000 + limit.components.attoseconds / 1_000_000_000)
+        ) { for channel in open { channel.close(promise: nil) } }
+        for channel in open { try? await channel.closeFuture.get() }
+        cutOff.cancel()
+    }
+}

@@ -1,0 +1,82 @@
+/// Which handler a raw request target belongs to. Fixed segments match in any case, names and ids do not; one slash
+/// at the end of a fixed path is ignored, never one inside a destination (contract conventions.md §1).
+
+import Domain
+
+enum Route: Equatable {
+    /// Everything behind `/v2/publish/`, query included.
+    case publish(remainder: String)
+    case message(id: String)
+    case topics
+    case topic(name: String)
+    case endpoints(topic: String)
+    case keys
+
+    /// The methods that exist here, for `Allow`.
+    var methods: [String] {
+        switch self {
+        case .publish: ["POST"]
+        case .message: ["GET", "DELETE"]
+        case .topics, .keys: ["GET"]
+        case .topic: ["GET", "PATCH", "DELETE"]
+        case .endpoints: ["POST", "DELETE"]
+        }
+    }
+
+    /// What a token must be allowed for one of these methods.
+    func scope(_ method: String) -> Scopes {
+        switch self {
+        case .publish: .publish
+        case .keys: .admin
+        case .message, .topics, .topic, .endpoints: method == "GET" ? .read : .manage
+        }
+    }
+
+    /// Nil for a path that is not served. The version is that of the path: `/v1/x` is served like `/v2/x`.
+    static func find(_ target: String) -> (route: Route, version: APIVersion)? {
+        var rest = target.utf8[...]
+        guard rest.popFirst() == UInt8(ascii: "/") else { return nil }
+        let version: APIVersion
+        switch segment(&rest).lowered {
+        case "v1": version = .v1
+        case "v2": version = .v2
+        default: return nil
+        }
+        let family = segment(&rest).lowered
+        if family == "publish" { return (.publish(remainder: String(Substring(rest))), version) }
+        guard let route = fixed(family, rest.prefix { $0 != UInt8(ascii: "?") }) else { return nil }
+        return (route, version)
+    }
+
+    private static func fixed(_ family: String, _ path: Substring.UTF8View) -> Route? {
+        var path = path
+        if path.last == UInt8(ascii: "/") { path = path.dropLast() }
+        let parts = path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        let first = parts.first.map(decoded) ?? ""
+        switch (family, path.isEmpty ? 0 : parts.count) {
+        case ("topics", 0): return .topics
+        case ("topics", 1): return .topic(name: first)
+        case ("topics", 2) where Substring(parts[1]).lowercased() == "endpoints": return .endpoints(topic: first)
+        case ("messages", 1): return .message(id: first)
+        case ("keys", 0): return .keys
+        default: return nil
+        }
+    }
+
+    /// The next segment; `rest` is left behind its slash, or at the query.
+    private static func segment(_ rest: inout Substring.UTF8View) -> Substring.UTF8View {
+        let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? rest.endIndex
+        let segment = rest[..<end]
+        rest = rest[end...]
+        if rest.first == UInt8(ascii: "/") { rest = rest.dropFirst() }
+        return segment
+    }
+
+    private static func decoded(_ part: Substring.UTF8View) -> String {
+        String(decoding: Percent.decode(Array(part)), as: UTF8.self)
+    }
+}
+
+extension Substring.UTF8View {
+    fileprivate var lowered: String { Substring(self).lowercased() }
+}

@@ -1,0 +1,57 @@
+/// One command, encoded in the caller's task so that the event loop only copies bytes.
+
+import CHiredis
+
+/// A word of a command.
+package enum RedisPart: Sendable {
+    case text(String)
+    case bytes([UInt8])
+    case integer(Int64)
+}
+
+package struct RedisCommand: Sendable {
+    /// The command on the wire.
+    package let encoded: [UInt8]
+    /// Its first word, for logs.
+    package let name: String
+
+    package init(_ words: String...) { self.init(parts: words.map(RedisPart.text)) }
+
+    package init(parts: [RedisPart]) {
+        if case .text(let first)? = parts.first { name = first } else { name = "" }
+        var words: [UInt8] = []
+        var lengths: [Int] = []
+        lengths.reserveCapacity(parts.count)
+        for part in parts {
+            let start = words.count
+            switch part {
+            case .text(let text): words.append(contentsOf: text.utf8)
+            case .bytes(let bytes): words.append(contentsOf: bytes)
+            case .integer(let number): words.append(contentsOf: String(number).utf8)
+            }
+            lengths.append(words.count - start)
+        }
+        encoded = Self.encode(words, lengths)
+    }
+
+    /// hiredis writes the protocol; it takes the words as pointers into one buffer.
+    private static func encode(_ words: [UInt8], _ lengths: [Int]) -> [UInt8] {
+        // One byte more, so that the buffer has an address even where every word is empty.
+        (words + [0]).withUnsafeBytes { buffer in
+            var arguments: [UnsafePointer<CChar>?] = []
+            arguments.reserveCapacity(lengths.count)
+            var offset = 0
+            for length in lengths {
+                arguments.append(buffer.baseAddress.map { ($0 + offset).assumingMemoryBound(to: CChar.self) })
+                offset += length
+            }
+            var target: UnsafeMutablePointer<CChar>?
+            let length = lengths.withUnsafeBufferPointer { lengths in
+                Int(redisFormatCommandArgv(&target, Int32(lengths.count), &arguments, lengths.baseAddress))
+            }
+            guard length > 0, let target else { return [] }
+            defer { redisFreeCommand(target) }
+            return Array(UnsafeRawBufferPointer(start: target, count: length))
+        }
+    }
+}

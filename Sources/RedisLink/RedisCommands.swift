@@ -1,0 +1,36 @@
+/// The seam to Redis: one method. Tests wrap it to make the n-th call fail.
+
+package protocol RedisCommands: Sendable {
+    /// The reply, or what is known about why there is none. An error reply is thrown as `.server`.
+    func send(_ command: RedisCommand) async throws(RedisError) -> RedisValue
+}
+
+package enum RedisError: Error, Equatable, CustomStringConvertible {
+    /// Surely not applied: it never left this process whole.
+    case notSent(String)
+    /// Written, and the connection ended before the reply: it may have been applied.
+    case outcomeUnknown(String)
+    /// Redis answered with an error. A script that fails halfway has applied what came before.
+    case server(String)
+
+    package var description: String {
+        switch self {
+        case .notSent(let text): "not sent: \(text)"
+        case .outcomeUnknown(let text): "outcome unknown: \(text)"
+        case .server(let text): text
+        }
+    }
+
+    private func serverText(startsWith words: String...) -> Bool {
+        guard case .server(let text) = self else { return false }
+        return words.contains { text.hasPrefix($0) }
+    }
+
+    /// The script must be loaded first.
+    package var isNoScript: Bool { serverText(startsWith: "NOSCRIPT") }
+    package var isOutOfMemory: Bool { serverText(startsWith: "OOM") }
+    /// Passes by itself: still loading, busy with a script, a replica that becomes master. Nothing was applied.
+    package var isTemporary: Bool {
+        serverText(startsWith: "LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "MISCONF")
+    }
+}

@@ -1,0 +1,39 @@
+#!lua flags=allow-oom
+-- cancel: ends messages that wait, at once; asks those in flight to end with their attempt.
+--
+--   KEYS[1]  root
+--   ARGV[1]  now, ms
+--   ARGV[2]  call: the same for every arrival of one request
+--   ARGV[3…] ids
+--
+--   returns  {"ok", cancelled}; the same answer when the call arrives again
+--            {"clock", last}
+--   writes   message:<id> messages due lane:<lane> again:<lane> open ended receipt:<call> clock
+
+local now = clock()
+if not now then return clock_refusal() end
+
+local receipt = redis.call('GET', key('receipt', ARGV[2]))
+if receipt then return { 'ok', tonumber(receipt) } end
+
+local cancelled = 0
+for i = 3, #ARGV do
+  local id = ARGV[i]
+  local record = redis.call('HMGET', key('message', id), 'state', 'place', 'lane')
+  if record[1] == 'active' then
+    redis.call('HSET', key('message', id), 'state', 'cancelling')
+    cancelled = cancelled + 1
+  elseif record[1] == 'waiting' then
+    local place = record[2] and read_place(record[2])
+    if place then
+      remove_entry(place.stream, place.entry, false)
+      open_gate(place.lane)
+    else
+      redis.call('ZREM', key('due'), id)
+    end
+    forget(id, now)
+    cancelled = cancelled + 1
+  end
+end
+redis.call('SET', key('receipt', ARGV[2]), cancelled, 'PX', 120000)
+return { 'ok', cancelled }

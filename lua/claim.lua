@@ -1,0 +1,148 @@
+#!lua flags=allow-oom
+-- claim: gives a node messages to deliver, lane by lane around the ring.
+--
+--   KEYS[1]  root
+--   ARGV[1]  now, ms
+--   ARGV[2]  node
+--   ARGV[3]  claim number, one higher for each new claim of this node
+--   ARGV[4]  "resent" where a claim of this number was sent before and not answered, else ""
+--   ARGV[5]  capacity of the node: requests in flight at most
+--   ARGV[6]  share: a lane starts only while it has fewer in flight on this node than share x what is free
+--   ARGV[7]  messages at most in this answer
+--   ARGV[8]  bytes at most (the first message goes however large it is)
+--   ARGV[9]  entries from one lane before the next has its turn
+--   ARGV[10] lanes to look at in this call at most
+--   ARGV[11] round: "" to begin one, else what the call before answered
+--
+--   returns  {"ok", round, capped, message ...}, a message being
+--              {id, place, retried, reclaimed, request, body, due}
+--            where place is what `settle` must name. round: "" when the node has seen the whole ring and may sleep,
+--            "full" when its capacity is used up (claim again after a settle), else call again with it ("new" where
+--            the answer was full and a new round begins). capped: 1 where a lane looked at may start more only
+--            after one of its own has ended on this node (claim again after a settle)
+--            {"expired"}: the node's lease has ended or was never taken; renew first
+--            {"clock", last}
+--   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> open idle sequence clock aside
+--
+-- It never fails on data: a lane without a stream leaves the ring, an entry without a readable record is removed
+-- and set aside. A resent claim answers what its number took before.
+
+local now = clock()
+if not now then return clock_refusal() end
+
+local node, number = ARGV[2], ARGV[3]
+local lease = redis.call('ZSCORE', key('nodes'), node)
+if not lease or tonumber(lease) < now then return { 'expired' } end
+
+local active, share_key = key('active', node), key('share', node)
+local capacity, share = tonumber(ARGV[5]), tonumber(ARGV[6])
+local most, most_bytes, quantum, most_lanes = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local answer, bytes = { 'ok', '', 0 }, 0
+
+-- The message as the node needs it, or nil where the record cannot be read.
+local function load(id, held)
+  local r = redis.call('HMGET', key('message', id), 'request', 'body', 'shared', 'retried', 'reclaimed', 'due')
+  local body = r[2]
+  if r[3] then body = redis.call('HGET', key('body', r[3]), 'text') end
+  if not r[1] or not body then return nil end
+  bytes = bytes + #r[1] + #body
+  return { id, held, r[4] or '0', r[5] or '0', r[1], body, r[6] or '0' }
+end
+
+if ARGV[4] == 'resent' then
+  for _, held in ipairs(held_by(node)) do
+    local place = read_place(held.place)
+    if place and place.claim == tonumber(number) then answer[#answer + 1] = load(held.id, held.place) end
+  end
+  if #answer > 3 then
+    answer[2] = 'new'
+    return answer
+  end
+end
+
+local in_flight = redis.call('HLEN', active)
+
+-- The next entry of a stream, or nil where it has none (or, for a ring member left by mistake, no group).
+local function read(stream)
+  local reply = redis.pcall('XREADGROUP', 'GROUP', 'deliver', 'deliver', 'COUNT', 1, 'STREAMS', stream, '>')
+  if not reply or reply.err then return nil end
+  local entry = reply[1][2][1]
+  return entry[1], entry[2] and entry[2][2]
+end
+
+local function room() return #answer - 3 < most and bytes < most_bytes and in_flight < capacity end
+
+-- Takes up to a quantum from one lane. Answers "left" (it has more that may run), "capped" or "empty".
+local function take(lane)
+  local again, fresh = again_stream(lane), lane_stream(lane)
+  local has_again = redis.call('EXISTS', again) == 1
+  local held = tonumber(redis.call('HGET', share_key, lane) or '0')
+  local before, verdict = held, 'left'
+  for _ = 1, quantum do
+    if not room() then break end
+    if held >= share * (capacity - in_flight) then verdict = 'capped' break end
+    local stream = again
+    local entry, id
+    if has_again then
+      entry, id = read(again)
+      has_again = entry ~= nil
+    end
+    if not entry then
+      stream = fresh
+      entry, id = read(fresh)
+    end
+    if not entry then verdict = 'empty' break end
+    local place = stream .. ' ' .. entry .. ' ' .. number
+    local message = id and load(id, place)
+    if message then
+      redis.call('HSET', active, id, place)
+      redis.call('HSET', key('message', id), 'state', 'active')
+      held, in_flight = held + 1, in_flight + 1
+      answer[#answer + 1] = message
+    else
+      remove_entry(stream, entry, true)
+      set_aside(stream .. ' ' .. entry .. ' ' .. tostring(id) .. ': no readable record')
+    end
+  end
+  if held > before then redis.call('HINCRBY', share_key, lane, held - before) end
+  return verdict
+end
+
+local round = tonumber(ARGV[11]) or redis.call('INCR', key('sequence'))
+local open = key('open')
+local looked, left = 0, {}
+local lanes = redis.call('ZRANGE', open, '-inf', text(round), 'BYSCORE', 'LIMIT', 0, most_lanes)
+
+local function visit(lane)
+  local verdict = take(lane)
+  if verdict == 'empty' then
+    redis.call('ZREM', open, lane)
+  else
+    redis.call('ZADD', open, text(redis.call('INCR', key('sequence'))), lane)
+    if verdict == 'left' then left[#left + 1] = lane else answer[3] = 1 end
+  end
+end
+
+for _, lane in ipairs(lanes) do
+  if not room() then break end
+  looked = looked + 1
+  visit(lane)
+end
+while #left > 0 and room() do
+  local turn = left
+  left = {}
+  for i, lane in ipairs(turn) do
+    if room() then visit(lane) else left[#left + 1] = lane end
+  end
+end
+
+if in_flight >= capacity then
+  answer[2] = 'full'
+elseif #left > 0 or looked < #lanes then
+  answer[2] = 'new'
+else
+  -- Set before a long round ends, too: a lane that joins behind its start has its wake-up published then.
+  redis.call('SET', key('idle'), text(now))
+  if looked == most_lanes and redis.call('ZCOUNT', open, '-inf', text(round)) > 0 then answer[2] = text(round) end
+end
+return answer

@@ -1,0 +1,43 @@
+#!lua flags=allow-oom
+-- collect: removes what is kept for a time only, a bounded piece at a time.
+--
+--   KEYS[1]  root
+--   ARGV[1]  now, ms
+--   ARGV[2]  how long a delivered message stays readable, ms
+--   ARGV[3]  how long the ids of ended messages stay known, ms
+--   ARGV[4]  how long a dead letter is kept, ms
+--   ARGV[5]  how many of each at most
+--
+--   returns  {"ok", removed, more}: more is 1 where a limit was reached
+--            {"clock", last}
+--   writes   finished message:<id> counts ended dead dead:<dlqId> body:<hash> clock
+
+local now = clock()
+if not now then return clock_refusal() end
+
+local most, removed, more = tonumber(ARGV[5]), 0, 0
+
+local function older_than(set, age)
+  local found = redis.call('ZRANGE', key(set), '-inf', text(now - tonumber(age)), 'BYSCORE', 'LIMIT', 0, most)
+  if #found >= most then more = 1 end
+  removed = removed + #found
+  return found
+end
+
+for _, id in ipairs(older_than('finished', ARGV[2])) do
+  local message = key('message', id)
+  local record = redis.call('HMGET', message, 'shared', 'size')
+  release_body(record[1])
+  redis.call('DEL', message)
+  redis.call('HINCRBY', key('counts'), 'finishedBytes', -tonumber(record[2] or '0'))
+  redis.call('ZREM', key('finished'), id)
+  remember_ended(id, now)
+end
+for _, id in ipairs(older_than('dead', ARGV[4])) do
+  local dead = key('dead', id)
+  release_body(redis.call('HGET', dead, 'shared'))
+  redis.call('DEL', dead)
+  redis.call('ZREM', key('dead'), id)
+end
+redis.call('ZREMRANGEBYSCORE', key('ended'), '-inf', text(now - tonumber(ARGV[3])))
+return { 'ok', removed, more }

@@ -1,0 +1,191 @@
+-- audit: every message in exactly one place, every slot held by a living message.
+--
+--   redis-cli --eval lua/inspect/audit.lua 'roost:{0}' , CURSOR [PAGE]
+--
+-- Begin with CURSOR 0 and call again with the first line of the answer until it is 0 again; the other lines are
+-- findings, one for each, with the id and the two places that disagree. Read only, PAGE items a call (default 500).
+--
+-- How a bijection is proved in pages: page by page each live message is found where its record says it is, and at
+-- the end the sizes of the places must add up to the number of messages, so nothing else is in them. While a server
+-- runs, the sums may be off by what moved between two pages: findings that stay when it is asked again are real.
+
+local root, page = KEYS[1], tonumber(ARGV[2] or '500')
+local function key(name) return root .. ':' .. name end
+local findings = {}
+local function finding(...) findings[#findings + 1] = string.format(...) end
+
+-- The cursor: phase, position in it, and the sums so far.
+local sums = {}
+local phase, position = 'messages', '0'
+local names = { 'due', 'streamed', 'held', 'entries', 'pending', 'active', 'share', 'sharers', 'holders' }
+for _, name in ipairs(names) do sums[name] = 0 end
+if ARGV[1] and ARGV[1] ~= '0' then
+  local words = {}
+  for word in string.gmatch(ARGV[1], '[^/]+') do words[#words + 1] = word end
+  phase, position = words[1], words[2]
+  for i, name in ipairs(names) do sums[name] = tonumber(words[i + 2]) or 0 end
+end
+local function count(name, by) sums[name] = sums[name] + by end
+
+local function cursor(next_phase, next_position)
+  local words = { next_phase, next_position }
+  for _, name in ipairs(names) do words[#words + 1] = string.format('%d', sums[name]) end
+  return table.concat(words, '/')
+end
+
+local function pending_entry(stream, entry)
+  local reply = redis.pcall('XPENDING', stream, 'deliver', entry, entry, 1)
+  return not reply.err and #reply == 1
+end
+
+local function check_shared(id, record_key, shared)
+  if not shared then return end
+  count('sharers', 1)
+  if redis.call('EXISTS', key('body:' .. shared)) == 0 then
+    finding('%s: %s names the body %s, which is gone', id, record_key, key('body:' .. shared))
+  end
+end
+
+local function check_message(id)
+  local message = key('message:' .. id)
+  local r = redis.call('HMGET', message, 'state', 'place', 'lane', 'due', 'request', 'body', 'shared')
+  local state, place = r[1], r[2]
+  if not state then return finding('%s: in %s, but %s does not exist', id, key('messages'), message) end
+  if not r[5] or not (r[6] or r[7]) then finding('%s: %s has no request or no body', id, message) end
+  check_shared(id, message, r[7])
+  if not place then return finding('%s: %s is %s and has no place', id, message, state) end
+  if place == 'due' then
+    count('due', 1)
+    local score = redis.call('ZSCORE', key('due'), id)
+    if not score then
+      finding('%s: its place is due, but it is not in %s', id, key('due'))
+    elseif tonumber(score) ~= tonumber(r[4]) then
+      finding('%s: due %s in its record, %s in %s', id, tostring(r[4]), score, key('due'))
+    end
+    if state ~= 'waiting' then finding('%s: %s while in %s', id, state, key('due')) end
+    return
+  end
+  count('streamed', 1)
+  local stream, entry = string.match(place, '^(%S+) (%S+)$')
+  if not stream then return finding('%s: unreadable place "%s"', id, place) end
+  local found = redis.pcall('XRANGE', stream, entry, entry)
+  if found.err or not found[1] or found[1][2][2] ~= id then
+    return finding('%s: its place is %s, but that entry is not there or is another\'s', id, place)
+  end
+  local held = pending_entry(stream, entry)
+  if state == 'waiting' and held then finding('%s: waiting, but entry %s is pending', id, place) end
+  if state ~= 'waiting' then
+    count('held', 1)
+    if not held then finding('%s: %s, but entry %s is not pending', id, state, place) end
+  end
+end
+
+local function check_stream(name, lane)
+  local length = redis.call('XLEN', name)
+  if length == 0 then return finding('%s: an empty stream was not deleted', name) end
+  local groups = redis.call('XINFO', 'GROUPS', name)
+  if not groups[1] then return finding('%s: a stream without its group', name) end
+  count('entries', length)
+  count('pending', groups[1][6])
+  if length > groups[1][6] and not redis.call('ZSCORE', key('open'), lane) then
+    finding('%s: %d wait in %s, but the lane is not in %s', lane, length - groups[1][6], name, key('open'))
+  end
+end
+
+local function check_active(name, node)
+  local held = redis.call('HGETALL', name)
+  if not redis.call('ZSCORE', key('nodes'), node) then finding('%s: holds %d, but is not in %s', name, #held / 2, key('nodes')) end
+  local by_lane = {}
+  for i = 1, #held, 2 do
+    local id, stream, entry = held[i], string.match(held[i + 1], '^(%S+) (%S+) %d+$')
+    count('active', 1)
+    if not stream or redis.call('HGET', key('message:' .. id), 'place') ~= stream .. ' ' .. entry then
+      finding('%s: held by %s as "%s", its record says "%s"', id, node, held[i + 1],
+        tostring(redis.call('HGET', key('message:' .. id), 'place')))
+    else
+      local lane = string.match(string.sub(stream, #root + 2), '^%l+:(.*)$')
+      by_lane[lane] = (by_lane[lane] or 0) + 1
+    end
+  end
+  for lane, n in pairs(by_lane) do
+    local share = tonumber(redis.call('HGET', key('share:' .. node), lane) or '0')
+    if share ~= n then finding('%s: %s holds %d, its share says %d', lane, node, n, share) end
+  end
+end
+
+local function check_share(name)
+  for i, value in ipairs(redis.call('HVALS', name)) do count('share', tonumber(value)) end
+end
+
+local function check_body(name)
+  count('holders', tonumber(redis.call('HGET', name, 'holders') or '0'))
+  if redis.call('HEXISTS', name, 'text') == 0 then finding('%s: a shared body without its text', name) end
+end
+
+local function check_key(name)
+  local family, rest = string.match(string.sub(name, #root + 2), '^(%a+):(.*)$')
+  if family == 'lane' or family == 'again' then check_stream(name, rest)
+  elseif family == 'active' then check_active(name, rest)
+  elseif family == 'share' then check_share(name)
+  elseif family == 'body' then check_body(name)
+  end
+end
+
+local function check_sums()
+  local due, live = redis.call('ZCARD', key('due')), redis.call('ZCARD', key('messages'))
+  if due ~= sums.due then finding('%s: %d members, but %d messages have that place', key('due'), due, sums.due) end
+  if live ~= sums.due + sums.streamed then
+    finding('%s: %d members, but %d messages have a place', key('messages'), live, sums.due + sums.streamed)
+  end
+  if sums.entries ~= sums.streamed then finding('streams: %d entries, but %d messages have a place there', sums.entries, sums.streamed) end
+  if sums.pending ~= sums.held then finding('streams: %d entries are pending, but %d messages are in flight', sums.pending, sums.held) end
+  if sums.active ~= sums.held then finding('active: nodes hold %d, but %d messages are in flight', sums.active, sums.held) end
+  if sums.share ~= sums.active then finding('share: lanes count %d, but nodes hold %d', sums.share, sums.active) end
+  if sums.holders ~= sums.sharers then finding('body: %d holders counted, but %d records share one', sums.holders, sums.sharers) end
+  for _, lane in ipairs(redis.call('ZRANGE', key('open'), 0, page - 1)) do
+    local idle = true
+    for _, family in ipairs({ 'lane:', 'again:' }) do
+      local stream = key(family .. lane)
+      local length = redis.call('XLEN', stream)
+      if length > 0 and length > redis.call('XINFO', 'GROUPS', stream)[1][6] then idle = false end
+    end
+    if idle then finding('%s: in %s, but nothing waits in it', lane, key('open')) end
+  end
+end
+
+-- Walks a sorted set of ids by rank; answers the next cursor.
+local function walk(set, check, next_phase)
+  local from = tonumber(position)
+  local ids = redis.call('ZRANGE', key(set), from, from + page - 1)
+  for _, id in ipairs(ids) do check(id) end
+  if #ids == page then return cursor(phase, string.format('%d', from + page)) end
+  return cursor(next_phase, '0')
+end
+
+local next_cursor
+if phase == 'messages' then
+  next_cursor = walk('messages', check_message, 'finished')
+elseif phase == 'finished' then
+  next_cursor = walk('finished', function(id)
+    local r = redis.call('HMGET', key('message:' .. id), 'state', 'shared')
+    if r[1] ~= 'delivered' then finding('%s: in %s, but its record says %s', id, key('finished'), tostring(r[1])) end
+    check_shared(id, key('message:' .. id), r[2])
+  end, 'dead')
+elseif phase == 'dead' then
+  next_cursor = walk('dead', function(id)
+    local r = redis.call('HMGET', key('dead:' .. id), 'message', 'shared')
+    if not r[1] then finding('%s: in %s, but %s does not exist', id, key('dead'), key('dead:' .. id)) end
+    check_shared(id, key('dead:' .. id), r[2])
+  end, 'keys')
+elseif phase == 'keys' then
+  local reply = redis.call('SCAN', position, 'MATCH', root:gsub('([%[%]%*%?\\])', '\\%1') .. ':*', 'COUNT', page)
+  for _, name in ipairs(reply[2]) do check_key(name) end
+  next_cursor = cursor(reply[1] == '0' and 'sums' or 'keys', reply[1])
+elseif phase == 'sums' then
+  check_sums()
+  next_cursor = '0'
+else
+  return redis.error_reply('unknown cursor ' .. phase .. ': begin with 0')
+end
+table.insert(findings, 1, next_cursor)
+return findings

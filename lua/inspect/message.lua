@@ -1,0 +1,48 @@
+-- message: one message, where it is and why.
+--
+--   redis-cli --eval lua/inspect/message.lua 'roost:{0}' , msg_...
+--
+-- Read only.
+
+local root, id = KEYS[1], ARGV[1]
+if not id then return redis.error_reply("give a message id: … 'roost:{0}' , msg_...") end
+local page = {}
+local function line(...) page[#page + 1] = string.format(...) end
+local function key(name) return root .. ':' .. name end
+
+local fields = redis.call('HGETALL', key('message:' .. id))
+if #fields == 0 then
+  local ended = redis.call('ZSCORE', key('ended'), id)
+  if ended then return { string.format('%s ended at %.0f', id, tonumber(ended)) } end
+  return { id .. ' is not here: never stored, or ended a while ago (dead letters: ZRANGE ' .. key('dead') .. ' 0 -1)' }
+end
+local record = {}
+for i = 1, #fields, 2 do record[fields[i]] = fields[i + 1] end
+
+line('id         %s', id)
+line('state      %s', record.state or 'missing')
+if record.place == 'due' then
+  line('where      waits in %s until %s', key('due'), record.due)
+elseif record.place then
+  local stream, entry = string.match(record.place, '^(%S+) (%S+)$')
+  if record.state == 'waiting' then
+    line('where      waits its turn in %s, entry %s', stream or '?', entry or '?')
+  else
+    line('where      in flight, entry %s of %s', entry or '?', stream or '?')
+    for _, node in ipairs(redis.call('ZRANGE', key('nodes'), 0, -1)) do
+      if redis.call('HEXISTS', key('active:' .. node), id) == 1 then line('held by    %s', node) end
+    end
+  end
+end
+if record.lane then line('lane       %s', record.lane) end
+line('retried    %s', record.retried or '0')
+if record.reclaimed then line('reclaimed  %s', record.reclaimed) end
+if record.error then line('last error %s', record.error) end
+line('request    %s', record.request or 'missing')
+if record.shared then
+  line('body       %d bytes, shared in %s by %s messages', redis.call('HSTRLEN', key('body:' .. record.shared), 'text'),
+    key('body:' .. record.shared), redis.call('HGET', key('body:' .. record.shared), 'holders') or '0')
+else
+  line('body       %d bytes', #(record.body or ''))
+end
+return page

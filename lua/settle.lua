@@ -1,0 +1,122 @@
+#!lua flags=allow-oom
+-- settle: ends attempts. For each: acknowledge, free the slot, apply the next step, create the callback messages.
+--
+--   KEYS[1]  root
+--   ARGV[1]  now, ms
+--   ARGV[2]  node
+--   ARGV[3]  how long a delivered message stays readable, ms
+--   ARGV[4]  bytes of delivered messages that stay readable at most
+--   ARGV[5]  how long the ids of ended messages stay known, ms
+--   ARGV[6]  number of attempts; then for each
+--              id
+--              place       as the claim answered it
+--              step        "delivered", "retry" or "dead"
+--              cancelled   what to do where a cancel was asked for: "decided" (the step, with its callbacks) or
+--                          "canceled" (end it, no callback, no dead letter)
+--              at          retry: due time in ms; dead: the dlqId; else ""
+--              status      of the response, 0 without one
+--              headers     of the response, JSON text
+--              response    its body, bytes
+--              error       "" or what went wrong, for people
+--              callbacks   their number; then for each
+--                id, lane, due (ms), request (JSON text), body
+--
+--   returns  {"ok", result ...}: "delivered", "retry", "dead", "canceled", or "stale": the attempt is no longer
+--            the caller's (its lease ended, or this call arrived before), and nothing was written for it
+--            {"clock", last}
+--   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages due open dead dead:<dlqId>
+--            finished ended counts body:<hash> sequence idle clock; publishes wake
+--
+-- The acknowledgement is the fence: XACK is the first write for each attempt, and without it there is no other.
+
+local now = clock()
+if not now then return clock_refusal() end
+
+local node, keep_ms, keep_bytes = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+
+-- Delivered messages are still readable for a moment; the oldest go by time and bytes, a few in each call.
+local function shed_finished()
+  local counts, finished = key('counts'), key('finished')
+  local total = tonumber(redis.call('HGET', counts, 'finishedBytes') or '0')
+  for _ = 1, 2 * tonumber(ARGV[6]) + 10 do
+    local oldest = redis.call('ZRANGE', finished, 0, 0, 'WITHSCORES')
+    if not oldest[1] or (tonumber(oldest[2]) > now - keep_ms and total <= keep_bytes) then break end
+    local message = key('message', oldest[1])
+    local size = tonumber(redis.call('HGET', message, 'size') or '0')
+    release_body(redis.call('HGET', message, 'shared'))
+    redis.call('DEL', message)
+    redis.call('ZREM', finished, oldest[1])
+    remember_ended(oldest[1], tonumber(oldest[2]))
+    total = redis.call('HINCRBY', counts, 'finishedBytes', -size)
+  end
+  redis.call('ZREMRANGEBYSCORE', key('ended'), '-inf', text(now - tonumber(ARGV[5])))
+end
+
+local function finish_delivered(id)
+  local message = key('message', id)
+  local size = redis.call('HSTRLEN', message, 'request') + redis.call('HSTRLEN', message, 'body')
+  redis.call('HSET', message, 'state', 'delivered', 'size', size)
+  redis.call('HDEL', message, 'place', 'lane', 'due', 'error')
+  redis.call('ZREM', key('messages'), id)
+  redis.call('ZADD', key('finished'), text(now), id)
+  redis.call('HINCRBY', key('counts'), 'finishedBytes', size)
+end
+
+local function retry(id, lane, at, error)
+  local message = key('message', id)
+  redis.call('HINCRBY', message, 'retried', 1)
+  redis.call('HDEL', message, 'reclaimed')
+  redis.call('HSET', message, 'state', 'waiting', 'due', at, 'error', error, 'place', enqueue(id, lane, at, now))
+end
+
+-- The record becomes the dead letter: one rename, body and all.
+local function bury(id, dlq_id, status, headers, response, error)
+  local dead = key('dead', dlq_id)
+  redis.call('RENAME', key('message', id), dead)
+  redis.call('HDEL', dead, 'state', 'place', 'lane', 'due', 'reclaimed')
+  redis.call('HSET', dead, 'message', id, 'status', status, 'error', error)
+  if status ~= '0' then redis.call('HSET', dead, 'responseHeader', headers) end
+  if response ~= '' then redis.call('HSET', dead, 'responseBody', response) end
+  redis.call('ZADD', key('dead'), string.match(dlq_id, '^%d+'), dlq_id)
+  redis.call('ZREM', key('messages'), id)
+  remember_ended(id, now)
+end
+
+local answer, at = { 'ok' }, 7
+for _ = 1, tonumber(ARGV[6]) do
+  local id, held, step, if_cancelled, value = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local status, headers, response, error = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]
+  local callbacks = tonumber(ARGV[at + 9])
+  at = at + 10
+  local place = read_place(held)
+  local ours = place and redis.call('HGET', key('active', node), id) == held
+  if ours and remove_entry(place.stream, place.entry, true) then
+    drop_held(node, id, place.lane)
+    local state = redis.call('HGET', key('message', id), 'state')
+    if not state then
+      set_aside('settle ' .. id .. ': no record')
+      step = 'stale'
+    elseif state == 'cancelling' and if_cancelled == 'canceled' then
+      forget(id, now)
+      step = 'canceled'
+    else
+      if step == 'delivered' then
+        finish_delivered(id)
+      elseif step == 'retry' then
+        retry(id, place.lane, value, error)
+      else
+        bury(id, value, status, headers, response, error)
+      end
+      for c = 0, callbacks - 1 do
+        local b = at + 5 * c
+        create(ARGV[b], ARGV[b + 1], ARGV[b + 2], ARGV[b + 3], ARGV[b + 4], '', now)
+      end
+    end
+    answer[#answer + 1] = step
+  else
+    answer[#answer + 1] = 'stale'
+  end
+  at = at + 5 * callbacks
+end
+shed_finished()
+return answer
