@@ -40,10 +40,20 @@ package struct AccessToken: Sendable {
     package let scopes: Scopes
     /// SHA-256: comparing digests takes the same time for every secret of any length.
     fileprivate let digest: [UInt8]
+    /// Shorter than `shortestSecret`: a server for production refuses it.
+    package let isWeak: Bool
+
+    /// Bytes.
+    package static let shortestSecret = 16
+
+    /// The public constant of the development mode.
+    package var isDevelopment: Bool { digest == Self.developmentDigest }
+    private static let developmentDigest = Array(SHA256.hash(data: Array(DevelopmentCredentials.token.utf8)))
 
     package init(name: String, secret: String, scopes: Scopes) {
         self.name = name
         self.scopes = scopes
+        isWeak = secret.utf8.count < Self.shortestSecret
         digest = Array(SHA256.hash(data: Array(secret.utf8)))
     }
 

@@ -1,4 +1,4 @@
-// Base64 in both alphabets, encode only: bodies in envelopes, and the parts of a signature.
+// Base64 in both alphabets: bodies in envelopes, and the parts of a signature.
 
 package enum Base64 {
     package enum Alphabet: Sendable { case standard, url }
@@ -21,6 +21,43 @@ package enum Base64 {
         var output: [UInt8] = []
         append(input, to: &output, alphabet: alphabet, padded: padded)
         return String(decoding: output, as: UTF8.self)
+    }
+
+    /// Both alphabets, padded or not; nil for anything else.
+    package static func decode(_ text: some StringProtocol) -> [UInt8]? {
+        var output: [UInt8] = []
+        var group: UInt32 = 0
+        var digits = 0
+        var rest = Array(text.utf8)[...]
+        while rest.last == UInt8(ascii: "=") { rest = rest.dropLast() }
+        output.reserveCapacity(rest.count * 3 / 4)
+        for byte in rest {
+            guard let value = digit(byte) else { return nil }
+            group = group << 6 | UInt32(value)
+            digits += 1
+            if digits % 4 == 0 {
+                output += [UInt8(truncatingIfNeeded: group >> 16), UInt8(truncatingIfNeeded: group >> 8), UInt8(truncatingIfNeeded: group)]
+                group = 0
+            }
+        }
+        switch digits % 4 {
+        case 0: break
+        case 2: output.append(UInt8(truncatingIfNeeded: group >> 4))
+        case 3: output += [UInt8(truncatingIfNeeded: group >> 10), UInt8(truncatingIfNeeded: group >> 2)]
+        default: return nil
+        }
+        return output
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte - UInt8(ascii: "A")
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): byte - UInt8(ascii: "a") + 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0") + 52
+        case UInt8(ascii: "+"), UInt8(ascii: "-"): 62
+        case UInt8(ascii: "/"), UInt8(ascii: "_"): 63
+        default: nil
+        }
     }
 
     private static func append(

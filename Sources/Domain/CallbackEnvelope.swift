@@ -2,7 +2,7 @@
 // keys is that of the contract's examples.
 
 /// How header maps and times of the v2 envelope look (contract callbacks.md §3). v1 is the same in both.
-package enum CallbackFormat: String, Sendable, Hashable {
+package enum CallbackFormat: String, Sendable, Hashable, CaseIterable {
     /// Arrays of header values and numbers, as observed in traffic.
     case observed
     /// One text per header name and decimal strings, as the founding page prints it.

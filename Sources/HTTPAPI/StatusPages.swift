@@ -18,7 +18,8 @@ package struct StatusPages: Sendable {
         (self.unhealthy, self.unready, self.metrics) = (unhealthy, unready, metrics)
     }
 
-    func respond(to request: APIRequest) async -> APIResponse? {
+    /// Nil for every other path.
+    package func respond(to request: APIRequest) async -> APIResponse? {
         let path = request.target.prefix { $0 != "?" }
         guard path == "/health" || path == "/ready" || path == "/metrics" else { return nil }
         guard request.method == "GET" else { return APIResponse(RequestError.methodNotAllowed(allow: "GET")) }

@@ -1,0 +1,81 @@
+/// The command line: one file for each command, the exit statuses of running.md.
+
+import ArgumentParser
+import Foundation
+
+@main
+struct Roost: AsyncParsableCommand {
+    static let version = "0.1.0"
+
+    static let configuration = CommandConfiguration(
+        commandName: "roost",
+        abstract: "A self-hosted, QStash-compatible HTTP message queue and scheduler on your own Redis.",
+        discussion: """
+            EXAMPLES
+              roost dev                      everything on this machine, with development credentials
+              roost serve                    production; see the settings with roost serve --settings
+              roost backoff 'pow(2, retried) * 1000'
+            """,
+        version: version,
+        subcommands: [Dev.self, Serve.self, BackoffTable.self, Healthcheck.self, Bench.self])
+
+    static func main() async {
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            var command = try parseAsRoot(CommandWords.normalized(Array(CommandLine.arguments.dropFirst())))
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch let problems as SettingProblems {
+            for line in problems.lines { Console.complain(line) }
+            Foundation.exit(2)
+        } catch let failure as CommandFailure {
+            Console.complain(failure.text)
+            Foundation.exit(failure.status)
+        } catch {
+            end(with: error)
+        }
+    }
+
+    /// Help and version go to standard output with status 0; a wrong argument is one line and status 2.
+    private static func end(with error: any Error) -> Never {
+        let code = exitCode(for: error)
+        if code == .success {
+            print(fullMessage(for: error))
+            Foundation.exit(0)
+        }
+        if code == .validationFailure {
+            Console.complain(message(for: error) + " (see roost --help)")
+            Foundation.exit(2)
+        }
+        let text = message(for: error)
+        if !text.isEmpty { Console.complain(text) }
+        Foundation.exit(code.rawValue)
+    }
+}
+
+/// Ends the program with a line for people.
+struct CommandFailure: Error {
+    let text: String
+    var status: Int32 = 1
+}
+
+enum CommandWords {
+    /// `-port=8081` and `-port 8081`, as the official development server is called, mean `--port`.
+    static func normalized(_ words: [String]) -> [String] {
+        words.map { $0 == "-port" || $0.hasPrefix("-port=") ? "-" + $0 : $0 }
+    }
+}
+
+enum Console {
+    static func complain(_ line: String) {
+        FileHandle.standardError.write(Data("roost: \(line)\n".utf8))
+    }
+
+    /// Unbuffered: what a person waits for must not sit in a buffer because standard output is a pipe.
+    static func say(_ text: String) {
+        FileHandle.standardOutput.write(Data((text + "\n").utf8))
+    }
+}

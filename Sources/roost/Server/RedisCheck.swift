@@ -1,0 +1,57 @@
+/// What `roost serve` asks of a Redis before it trusts it with messages.
+
+import Logging
+import RedisLink
+
+struct RedisCheck {
+    let redis: any RedisCommands
+    let requirePersistence: Bool
+    let logger: Logger
+
+    /// Throws one line where this Redis can't be used. Reads INFO: CONFIG may be forbidden.
+    func run() async throws {
+        let info = try await information()
+        let version = info["redis_version"] ?? "unknown"
+        let major = Int(version.prefix { $0 != "." }) ?? 0
+        guard major >= 7 else {
+            throw CommandFailure(text: "Redis \(version) is too old: Roost needs Redis 7.0 or later")
+        }
+        let policy = info["maxmemory_policy"] ?? "unknown"
+        guard policy == "noeviction" else {
+            throw CommandFailure(
+                text: "Redis's maxmemory-policy is \(policy): it would throw messages away when memory is full; "
+                    + "set it with: redis-cli CONFIG SET maxmemory-policy noeviction")
+        }
+        try await checkPersistence(info)
+        logger.info("using Redis \(version)")
+    }
+
+    private func checkPersistence(_ info: [String: String]) async throws {
+        if info["aof_enabled"] == "1" { return }
+        let saves = try? await redis.send(RedisCommand("CONFIG", "GET", "save"))
+        let points = saves?.array?.last?.string ?? ""
+        let what = points.isEmpty
+            ? "Redis keeps nothing on disk: a restart of Redis loses every message"
+            : "Redis keeps snapshots only: a crash of Redis loses what came after the last one"
+        let how = "; set appendonly yes"
+        if requirePersistence { throw CommandFailure(text: what + how + " (ROOST_REQUIRE_PERSISTENCE is true)") }
+        logger.warning("\(what)\(how)")
+    }
+
+    private func information() async throws -> [String: String] {
+        var found: [String: String] = [:]
+        for section in ["server", "memory", "persistence"] {
+            let text: String
+            do {
+                text = try await redis.send(RedisCommand("INFO", section)).string ?? ""
+            } catch {
+                throw CommandFailure(text: "INFO \(section): \(error)")
+            }
+            for line in text.split(whereSeparator: \.isNewline) {
+                guard let colon = line.firstIndex(of: ":") else { continue }
+                found[String(line[..<colon])] = String(line[line.index(after: colon)...])
+            }
+        }
+        return found
+    }
+}

@@ -1,0 +1,243 @@
+/// One server process: Redis, the node's loops, the HTTP front, wired together, from start to drained.
+
+import CurlLink
+import Domain
+import Engine
+import Foundation
+import HTTPAPI
+import Logging
+import NIOCore
+import NIOPosix
+import RedisLink
+import Synchronization
+
+struct Server: Sendable {
+    let settings: Settings
+    let redisURL: RedisURL
+    let logger: Logger
+    /// `roost dev` starts its own Redis, whose settings are known.
+    var trustsRedis = false
+    /// Serves a request before the API sees it.
+    var extra: (@Sendable (APIRequest) async -> APIResponse?)?
+    /// Called with the port when everything runs.
+    var ready: @Sendable (_ port: Int) -> Void = { _ in }
+    /// Called where a second signal ends the process at once.
+    var lastWords: @Sendable () -> Void = {}
+
+    init(settings: Settings, redisURL: RedisURL, logger: Logger) {
+        (self.settings, self.redisURL, self.logger) = (settings, redisURL, logger)
+    }
+
+    /// Runs until a signal, then drains. Throws `CommandFailure` where it can't start.
+    func run(stop signals: StopSignals) async throws {
+        Resources.raiseDescriptorLimit()
+        let stopping = Stopping()
+        let watching = Task {
+            await signals.watch(
+                stop: { name in
+                    logger.notice("\(name): draining, a second signal ends at once")
+                    stopping.begin()
+                }, lastWords: lastWords)
+        }
+        defer { watching.cancel() }
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: min(max(System.coreCount, 2), 8))
+        do {
+            try await run(group: group, stopping: stopping)
+        } catch {
+            try? await group.shutdownGracefully()
+            throw error
+        }
+        try? await group.shutdownGracefully()
+        logger.notice("stopped")
+    }
+
+    private func run(group: MultiThreadedEventLoopGroup, stopping: Stopping) async throws {
+        let redisLoop = group.next()
+        let nodeBox = NodeBox()
+        let redis = RedisClient(url: redisURL, loop: redisLoop, logger: logger) { isFirst in
+            if !isFirst { nodeBox.node?.reconnected() }
+        }
+        guard try await waitForRedis(redis, stopping) else { return await redis.shutDown() }
+        if !trustsRedis {
+            try await RedisCheck(redis: redis, requirePersistence: settings.requirePersistence, logger: logger).run()
+        }
+        let metrics = EngineMetrics()
+        let store = Store(
+            redis: redis, clock: NodeClock(), settings: settings.engine.store, logger: logger, metrics: metrics)
+        let keyring: SigningKeyring
+        do {
+            try await store.clock.sync(over: redis)
+            try await store.checkSchema()
+            keyring = SigningKeyring(try await store.signingKeys(initial: settings.signingKeys))
+        } catch {
+            throw CommandFailure(text: Self.text(error))
+        }
+        if let given = settings.signingKeys, given != keyring.keys {
+            logger.warning("the signing keys in Redis differ from the ones configured: Redis's are in force")
+        }
+        try await serve(group: group, redis: redis, store: store, keyring: keyring, nodeBox: nodeBox, stopping: stopping)
+        await redis.shutDown()
+    }
+
+    private func serve(
+        group: MultiThreadedEventLoopGroup, redis: RedisClient, store: Store, keyring: SigningKeyring, nodeBox: NodeBox,
+        stopping: Stopping
+    ) async throws {
+        let curl = settings.roles.contains(.deliver) ? try makeCurl() : nil
+        defer { curl?.shutDown() }
+        let node = curl.map { curl in
+            Node(
+                store: store, settings: settings.engine, keys: keyring, timers: group.next(),
+                send: CurlSender.sender(curl, limits: settings.engine.limits))
+        }
+        nodeBox.node = node
+        let apiMetrics = APIMetrics()
+        let pages = StatusReport(
+            store: store, node: node, apiMetrics: apiMetrics, lease: settings.engine.lease, stopping: stopping
+        ).pages
+        let api = API(
+            store: store, keys: keyring, authenticator: Authenticator(tokens: settings.accessTokens),
+            settings: settings.apiSettings, status: pages, metrics: apiMetrics, logger: logger, extra: extra)
+        let servesAPI = settings.roles.contains(.api)
+        let front = HTTPFront(settings: frontSettings, group: group, metrics: apiMetrics, logger: logger) { request in
+            if servesAPI { return await api.respond(to: request) }
+            return await pages.respond(to: request) ?? APIResponse(RequestError.routeNotFound)
+        }
+        let wakeups = RedisSubscription(
+            url: redisURL, channel: settings.engine.store.root + ":wake", loop: group.next(), logger: logger)
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            if let node { tasks.addTask { await node.run(events: Self.wakeEvents(of: wakeups)) } }
+            let clock = Task { await followRedis(store, redis, keyring) }
+            do {
+                let port = try await front.start()
+                announce(port)
+            } catch {
+                stopping.begin()
+                node?.shutDown()
+                clock.cancel()
+                try await tasks.waitForAll()
+                await wakeups.shutDown()
+                throw CommandFailure(text: "can't listen on \(settings.host):\(settings.port): \(Self.text(error))")
+            }
+            await stopping.wait()
+            node?.shutDown()
+            await front.shutDown(within: settings.engine.drainTimeout)
+            try await tasks.waitForAll()
+            clock.cancel()
+            await wakeups.shutDown()
+        }
+    }
+
+    private func announce(_ port: Int) {
+        let host = settings.host.contains(":") ? "[\(settings.host)]" : settings.host
+        logger.notice("running at http://\(host):\(port)", metadata: ["roles": "\(settings.roles.map(\.rawValue).sorted())"])
+        ready(port)
+    }
+
+    private var frontSettings: FrontSettings {
+        var front = FrontSettings()
+        front.host = settings.host
+        front.port = settings.port
+        let limit = settings.engine.limits.maxMessageBytes
+        front.maxBody = { _, _ in limit }
+        return front
+    }
+
+    private func makeCurl() throws -> CurlClient {
+        var curl = CurlSettings()
+        curl.threads = System.coreCount > 4 ? 2 : 1
+        curl.caFile = try Resources.trustRoots(
+            extra: settings.caFile, environment: ProcessInfo.processInfo.environment)
+        curl.proxy = settings.proxy
+        if settings.proxy == nil {
+            curl.addressGuard = CurlSender.addressGuard(settings.policy)
+        } else {
+            logger.warning(
+                "deliveries go through a proxy: Roost judges names and literal addresses only, the proxy must guard the rest")
+        }
+        return CurlClient(settings: curl)
+    }
+
+    /// Redis may start later than Roost, or load a large file: waiting is better than a crash loop.
+    private func waitForRedis(_ redis: RedisClient, _ stopping: Stopping) async throws -> Bool {
+        var complained = false
+        while !stopping.hasBegun {
+            do {
+                _ = try await redis.send(RedisCommand("PING"))
+                return true
+            } catch {
+                if case .server(let text) = error, !error.isTemporary { throw CommandFailure(text: "Redis: \(text)") }
+                if !complained { logger.warning("waiting for Redis: \(error)") }
+                complained = true
+                try? await Task.sleep(for: .milliseconds(100))
+            }
+        }
+        return false
+    }
+
+    /// Redis's time, for a process without a node whose renewals keep it, and keys that another process has rotated.
+    private func followRedis(_ store: Store, _ redis: RedisClient, _ keyring: SigningKeyring) async {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(5))
+            try? await store.clock.sync(over: redis)
+            if let keys = try? await store.signingKeys(initial: keyring.keys) { keyring.replace(keys) }
+        }
+    }
+
+    private static func wakeEvents(of subscription: RedisSubscription) -> AsyncStream<WakeEvent> {
+        let (stream, continuation) = AsyncStream.makeStream(of: WakeEvent.self)
+        let task = Task {
+            for await event in subscription.events {
+                switch event {
+                case .subscribed: continuation.yield(.subscribed)
+                case .message(_, let payload): if let event = WakeEvent(payload: payload) { continuation.yield(event) }
+                }
+            }
+            continuation.finish()
+        }
+        continuation.onTermination = { _ in task.cancel() }
+        return stream
+    }
+
+    private static func text(_ error: any Error) -> String {
+        guard let error = error as? StoreError else { return "\(error)" }
+        return switch error {
+        case .refused(let text), .broken(let text): text
+        case .unavailable, .outcomeUnknown: "Redis went away while the server started"
+        }
+    }
+}
+
+/// The node is made after the connection that tells it about reconnects.
+private final class NodeBox: Sendable {
+    private let box = Mutex<Node?>(nil)
+    var node: Node? {
+        get { box.withLock { $0 } }
+        set { box.withLock { $0 = newValue } }
+    }
+}
+
+/// Set once, awaited by one.
+final class Stopping: Sendable {
+    private let state = Mutex((begun: false, waiter: CheckedContinuation<Void, Never>?.none))
+
+    var hasBegun: Bool { state.withLock { $0.begun } }
+
+    func begin() {
+        let waiter = state.withLock { state in
+            defer { state = (true, nil) }
+            return state.waiter
+        }
+        waiter?.resume()
+    }
+
+    func wait() async {
+        await withCheckedContinuation { continuation in
+            let begun = state.withLock { state in
+                if !state.begun { state.waiter = continuation }
+                return state.begun
+            }
+            if begun { continuation.resume() }
+        }
+    }
+}

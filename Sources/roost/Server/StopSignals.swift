@@ -1,0 +1,23 @@
+/// SIGTERM and SIGINT: the first asks for an orderly end, the second ends at once.
+
+import Foundation
+import Synchronization
+import UnixSignals
+
+struct StopSignals: Sendable {
+    /// Calls `stop` at the first signal. At the second the process ends with 128 + its number; `lastWords` is for
+    /// what must not stay behind.
+    func watch(stop: @escaping @Sendable (String) -> Void, lastWords: @escaping @Sendable () -> Void = {}) async {
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        var isFirst = true
+        for await signal in signals {
+            if isFirst {
+                isFirst = false
+                stop("\(signal)")
+            } else {
+                lastWords()
+                _exit(128 + (signal == .sigint ? SIGINT : SIGTERM))
+            }
+        }
+    }
+}
