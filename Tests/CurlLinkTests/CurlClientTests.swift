@@ -1,0 +1,114 @@
+import CurlLink
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+
+@Suite struct CurlClientTests {
+    func send(
+        _ url: String, method: String = "POST", headers: [(name: String, value: String)] = [], body: [UInt8] = [],
+        timeout: Int = 5000, settings: CurlSettings = CurlSettings(), maxResponse: Int = 1 << 20
+    ) async -> HTTPOutcome {
+        let client = CurlClient(settings: settings)
+        defer { client.shutDown() }
+        return await client.send(
+            HTTPExchange(
+                url: url, method: method, headers: headers, body: body, timeoutMilliseconds: timeout,
+                maxResponseBytes: maxResponse))
+    }
+
+    func response(_ outcome: HTTPOutcome) throws -> HTTPResponse {
+        guard case .response(let response) = outcome else { throw Unexpected(what: "\(outcome)") }
+        return response
+    }
+
+    struct Unexpected: Error { var what: String }
+
+    func failure(_ outcome: HTTPOutcome) -> HTTPFailure? {
+        if case .failure(let failure) = outcome { return failure }
+        return nil
+    }
+
+    @Test func theRequestIsExactlyWhatWasAskedFor() async throws {
+        let server = try await ScriptedServer { _ in .bytes(ScriptedServer.text("200 OK", headers: ["X-A: 1", "x-a: 2"], body: "yes")) }
+        for method in ["POST", "GET", "PUT", "PATCH", "DELETE"] {
+            let answer = try response(
+                await send(server.url + "/a//b/../c?q=%20", method: method, headers: [("X-Empty", ""), ("X-B", "1")], body: Array("body".utf8)))
+            #expect(answer.status == 200 && answer.body == Array("yes".utf8))
+            #expect(answer.headers.map(\.name) == ["X-A", "x-a", "Content-Length"])
+        }
+        let first = String(decoding: server.requests[0], as: UTF8.self)
+        #expect(first.hasPrefix("POST /a//b/../c?q=%20 HTTP/1.1\r\n") && first.hasSuffix("\r\n\r\nbody"))
+        #expect(first.contains("X-Empty:") && !first.contains("Accept") && !first.contains("Expect") && !first.contains("Content-Type"))
+        await server.close()
+    }
+
+    @Test func redirectsAreNotFollowed() async throws {
+        let server = try await ScriptedServer { _ in .bytes(ScriptedServer.text("302 Found", headers: ["Location: /other"])) }
+        #expect(try response(await send(server.url)).status == 302)
+        #expect(server.requests.count == 1)
+        await server.close()
+    }
+
+    @Test func aLongAnswerIsCutAndNeverKept() async throws {
+        let size = 64 << 20
+        let head = Array("HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n".utf8)
+        let server = try await ScriptedServer { _ in .flood(head: head, count: size) }
+        let answer = try response(await send(server.url, timeout: 30_000, maxResponse: 1000))
+        #expect(answer.truncated && answer.body.count == 1000)
+        await server.close()
+    }
+
+    @Test func hostileAnswersAreFailures() async throws {
+        let answers: [(ScriptedServer.Answer, @Sendable (HTTPFailure?) -> Bool)] = [
+            (.hang, { $0 == .timeout }),
+            (.close, { $0 == .reset }),
+            (.bytesThenClose(Array("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort".utf8)), { $0 == .reset }),
+            (.bytesThenClose(Array("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".utf8)), { $0 != nil }),
+            (.bytesThenClose(Array("nonsense\r\n\r\n".utf8)), { $0 != nil }),
+            (.bytes(Array("HTTP/1.1 200 OK\r\nX: \(String(repeating: "a", count: 90_000))\r\nY: \(String(repeating: "a", count: 90_000))\r\nZ: \(String(repeating: "a", count: 90_000))\r\nW: \(String(repeating: "a", count: 90_000))\r\nContent-Length: 0\r\n\r\n".utf8)), { $0 == .headersTooLarge }),
+        ]
+        for (answer, holds) in answers {
+            let server = try await ScriptedServer { _ in answer }
+            let outcome = await send(server.url, timeout: 1000)
+            #expect(holds(failure(outcome)), "\(outcome)")
+            await server.close()
+        }
+    }
+
+    /// The guard is asked at connect time, and nothing reaches an address it forbids.
+    @Test func aForbiddenAddressGetsNoPacket() async throws {
+        let server = try await ScriptedServer(host: "127.0.0.2") { _ in .bytes(ScriptedServer.text("200 OK")) }
+        var settings = CurlSettings()
+        settings.addressGuard = { address, _ in address.bytes == [127, 0, 0, 2] ? "not there" : nil }
+        let outcome = await send("http://127.0.0.2:\(server.port)/", settings: settings)
+        #expect(failure(outcome) == .blocked("not there"))
+        #expect(server.requests.isEmpty)
+        await server.close()
+    }
+
+    @Test func aClosedPortIsRefused() async throws {
+        let server = try await ScriptedServer { _ in .hang }
+        await server.close()
+        #expect(failure(await send(server.url)) == .refused)
+    }
+
+    @Test func manyAtOnce() async throws {
+        let server = try await ScriptedServer { _ in .bytes(ScriptedServer.text("204 No Content")) }
+        let client = CurlClient()
+        let good = await withTaskGroup(of: Bool.self) { group in
+            for _ in 0..<600 {
+                group.addTask {
+                    let outcome = await client.send(
+                        HTTPExchange(url: server.url, method: "POST", headers: [], body: [1, 2], timeoutMilliseconds: 20_000))
+                    if case .response(let response) = outcome { return response.status == 204 }
+                    return false
+                }
+            }
+            return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+        }
+        #expect(good == 600)
+        client.shutDown()
+        await server.close()
+    }
+}

@@ -1,0 +1,32 @@
+import Foundation
+import RedisLink
+import TestSupport
+import Testing
+
+/// The built binary, driven from outside by the Python programs in this folder: the official client and a sink.
+@Suite(.serialized) struct EndToEndTests {
+    /// The binary of the same build.
+    static let binary = Contract.top.appendingPathComponent(".build/debug/roost").path
+
+    func run(_ script: String) throws -> (code: Int32, output: String) {
+        let python = ProcessInfo.processInfo.environment["ROOST_TEST_PYTHON"] ?? "python3"
+        let path = Contract.top.appendingPathComponent("Tests/EndToEndTests/\(script)").path
+        let log = NSTemporaryDirectory() + "roost-test-\(UUID().uuidString).log"
+        defer { try? FileManager.default.removeItem(atPath: log) }
+        setenv("ROOST_TEST_BINARY", Self.binary, 1)
+        let pid = ChildProcess.spawn([python, path], log: log)
+        #expect(pid > 0)
+        var code: Int32?
+        while code == nil {
+            code = ChildProcess.hasEnded(pid)
+            if code == nil { usleep(20_000) }
+        }
+        return (code ?? -1, (try? String(contentsOfFile: log, encoding: .utf8)) ?? "")
+    }
+
+    @Test(.timeLimit(.minutes(3)), arguments: ["client.py", "crash.py", "serve.py"])
+    func scenario(_ script: String) throws {
+        let (code, output) = try run(script)
+        #expect(code == 0, "\(script):\n\(output)")
+    }
+}

@@ -1,0 +1,67 @@
+"""kill -9 under load with two servers on one Redis: every accepted message is delivered, each settled attempt makes
+exactly one callback message, and the store is sound afterwards."""
+
+from roosting import *
+
+redis = Redis()
+secret = "a-secret-of-sixteen-bytes-or-more"
+env = dict(ROOST_REDIS_URL="unix://" + redis.socket, QSTASH_TOKEN=secret, ROOST_ALLOW_PRIVATE="true", ROOST_LEASE="1s")
+servers = [Roost("serve", env=env), Roost("serve", env=env)]
+sink = Sink(lambda r: (time.sleep(0.01), (200, {}, b"ok"))[1])
+accepted, lock, stop = [], threading.Lock(), threading.Event()
+
+
+def publish(server):
+    n = 0
+    while not stop.is_set():
+        n += 1
+        delay = {"Upstash-Delay": "1s"} if n % 3 == 0 else {}
+        try:
+            status, body = call(
+                "POST", servers[server].url + "/v2/publish/" + sink.url + "/hook", secret,
+                {"Upstash-Callback": sink.url + "/callback", **delay}, b"x")
+        except OSError:
+            time.sleep(0.01)
+            continue
+        if status == 200:
+            with lock:
+                accepted.append(json.loads(body)["messageId"])
+
+
+threads = [threading.Thread(target=publish, args=(n % 2,)) for n in range(4)]
+for thread in threads:
+    thread.start()
+for _ in range(4):
+    have = len(accepted)
+    sink.wait(lambda rs: len(accepted) > have + 50)
+    victim = servers[0]
+    victim.kill()
+    servers[0] = Roost("serve", env=env, port=victim.port)
+stop.set()
+for thread in threads:
+    thread.join()
+
+
+def ids(path, requests):
+    return [r["headers"]["Upstash-Message-Id"] for r in requests if r["path"] == path]
+
+
+wanted = set(accepted)
+requests = sink.wait(lambda rs: wanted <= set(ids("/hook", rs)), 60)
+# Until nothing is live any more; then the callbacks are counted by their own message ids.
+end = time.monotonic() + 60
+while redis.cli("ZCARD", "roost:{0}:messages") != "0":
+    assert time.monotonic() < end, "messages stay: " + redis.cli("ZRANGE", "roost:{0}:messages", "0", "5")
+    time.sleep(0.05)
+requests = sink.wait(lambda rs: True)
+sources = {}
+for r in requests:
+    if r["path"] == "/callback":
+        sources.setdefault(json.loads(r["body"])["sourceMessageId"], set()).add(r["headers"]["Upstash-Message-Id"])
+assert wanted <= set(sources), "without callback: %s" % (wanted - set(sources))
+assert all(len(s) == 1 for s in sources.values()), {k: v for k, v in sources.items() if len(v) > 1}
+for server in servers:
+    assert server.stop() == 0, server.output()
+findings = redis.audit("roost:{0}")
+assert not findings, findings
+redis.close()

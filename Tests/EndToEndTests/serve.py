@@ -1,0 +1,64 @@
+"""What `roost serve` refuses, how it ends, and hostile callers."""
+
+from roosting import *
+
+secret = "a-secret-of-sixteen-bytes-or-more"
+
+
+def refused(*words, **env):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ROOST_", "QSTASH_"))}
+    environment.update(env)
+    done = subprocess.run([BINARY, *words], env=environment, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stderr
+
+
+redis = Redis()
+url = "unix://" + redis.socket
+for words, env, status, text in [
+    (["serve"], {}, 2, "QSTASH_TOKEN is missing"),
+    (["serve"], {}, 2, "ROOST_REDIS_URL is missing"),
+    (["serve"], dict(ROOST_REDIS_URL=url, QSTASH_TOKEN="short"), 2, "weak"),
+    (["serve"], dict(ROOST_REDIS_URL=url, QSTASH_TOKEN=TOKEN), 2, "development token"),
+    (["serve"], dict(ROOST_REDIS_URL=url, QSTASH_TOKEN=secret, QSTASH_CURRENT_SIGNING_KEY=CURRENT, QSTASH_NEXT_SIGNING_KEY=NEXT), 2, "development key"),
+    (["serve"], dict(ROOST_REDIS_URL=url, QSTASH_TOKEN=secret, ROOST_LISTEM="x", ROOST_LEASE="soon"), 2, "did you mean ROOST_LISTEN"),
+    (["serve"], dict(ROOST_REDIS_URL=url, QSTASH_TOKEN=secret, ROOST_LEASE="soon"), 2, "ROOST_LEASE"),
+    (["serve", "--nonsense"], {}, 2, "nonsense"),
+    (["backoff", "pow(2"], {}, 2, "Upstash-Retry-Delay"),
+    (["healthcheck", "--url", "http://127.0.0.1:%d" % free_port()], {}, 1, "refused"),
+]:
+    code, error = refused(*words, **env)
+    assert code == status and text in error and secret not in error, (words, env, code, error)
+    assert all(line.startswith("roost: ") for line in error.strip().split("\n")), error
+evicting = Redis("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+code, error = refused("serve", ROOST_REDIS_URL="unix://" + evicting.socket, QSTASH_TOKEN=secret)
+assert code == 1 and "allkeys-lru" in error, error
+evicting.close()
+forgetful = Redis("--appendonly", "no")
+code, error = refused("serve", ROOST_REDIS_URL="unix://" + forgetful.socket, QSTASH_TOKEN=secret, ROOST_REQUIRE_PERSISTENCE="true")
+assert code == 1 and "appendonly" in error, error
+forgetful.close()
+
+# Private destinations are closed by default; a body too large is refused; SIGTERM lets what is in flight end.
+env = dict(ROOST_REDIS_URL=url, QSTASH_TOKEN=secret)
+roost = Roost("serve", env=env)
+status, body = call("POST", roost.url + "/v2/publish/http://127.0.0.1:9/", secret, body=b"x")
+assert status == 400 and b"loopback" in body, body
+status, body = call("POST", roost.url + "/v2/publish/https://example.invalid/", secret, body=b"x" * (2 << 20))
+assert status == 413, (status, body)
+assert redis.cli("EXISTS", "roost:{0}:messages") == "0"
+assert roost.stop() == 0
+release = threading.Event()
+sink = Sink(lambda r: (release.wait(20), (200, {}, b"ok"))[1])
+roost = Roost("serve", env=dict(env, ROOST_ALLOW_NETWORKS="127.0.0.0/8"))
+assert call("POST", roost.url + "/v2/publish/" + sink.url + "/slow", secret, {"Upstash-Callback": sink.url + "/cb"}, b"x")[0] == 200
+sink.wait(lambda rs: len(rs) == 1)
+roost.process.terminate()
+release.set()
+assert roost.process.wait(30) == 0, roost.output()
+assert redis.cli("ZCARD", "roost:{0}:messages") in ("0", "1")  # the callback may wait for the next start
+roost = Roost("serve", env=dict(env, ROOST_ALLOW_NETWORKS="127.0.0.0/8"))
+requests = sink.wait(lambda rs: any(r["path"] == "/cb" for r in rs))
+assert sum(r["path"] == "/slow" for r in requests) == 1, "a delivery that ended within the drain time was repeated"
+roost.stop()
+assert not redis.audit("roost:{0}")
+redis.close()

@@ -1,0 +1,114 @@
+import Domain
+import Engine
+import Foundation
+import HTTPAPI
+import RedisLink
+import TestSupport
+import Testing
+
+/// The surface of the contract, called as values: status, body, and what is stored afterwards.
+@Suite struct APITests {
+    final class Front {
+        let redis: TestRedis
+        let api: API
+
+        init() async throws {
+            redis = try TestRedis()
+            let store = redis.store()
+            try await store.clock.sync(over: redis.client)
+            let tokens = [
+                AccessToken(name: "all", secret: "secret", scopes: .admin),
+                AccessToken(name: "reader", secret: "read", scopes: .read),
+            ]
+            let pages = StatusPages(unhealthy: { [] }, unready: { [] }, metrics: { "" })
+            api = API(
+                store: store, keys: SigningKeyring(SigningKeys(current: "c", next: "n")), authenticator: Authenticator(tokens: tokens),
+                settings: APISettings(), status: pages, metrics: APIMetrics(), logger: TestRedis.quiet)
+        }
+
+        func call(
+            _ method: String, _ target: String, _ headers: [HeaderField] = [], body: String = "", token: String? = "secret"
+        ) async -> (status: Int, body: String) {
+            var headers = headers
+            if let token { headers.append(("Authorization", "Bearer \(token)")) }
+            let response = await api.respond(to: APIRequest(method: method, target: target, headers: headers, body: Array(body.utf8)))
+            return (response.status, String(decoding: response.body, as: UTF8.self))
+        }
+
+        func stored() async throws -> Int64 { try await redis.send("ZCARD", "roost:{0}:messages").int64 ?? -1 }
+
+        func id(_ body: String) throws -> String {
+            let object = try JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any]
+            return object?["messageId"] as? String ?? ""
+        }
+    }
+
+    @Test func publishReadCancel() async throws {
+        let front = try await Front()
+        let published = await front.call(
+            "POST", "/v2/publish/https://example.com/a?x=1", [("Upstash-Delay", "1h"), ("Upstash-Forward-X-Tenant", "acme")], body: "hi")
+        #expect(published.status == 200)
+        let id = try front.id(published.body)
+        let read = await front.call("GET", "/v2/messages/\(id)")
+        #expect(read.status == 200 && read.body.contains(#""X-Tenant":["acme"]"#) && read.body.contains(#""body":"hi""#))
+        #expect(await front.call("DELETE", "/v2/messages/\(id)").status == 200)
+        #expect(await front.call("GET", "/v2/messages/\(id)").status == 404)
+        #expect(try await front.redis.audit() == [])
+        await front.redis.close()
+    }
+
+    @Test func topicsFanOutInOneStep() async throws {
+        let front = try await Front()
+        let made = await front.call(
+            "POST", "/v2/topics/orders/endpoints",
+            body: #"{"endpoints":[{"name":"a","url":"https://a.example.com"},{"name":"b","url":"https://b.example.com"}]}"#)
+        #expect(made.status == 200)
+        let published = await front.call("POST", "/v2/publish/orders", [("Upstash-Delay", "60s")], body: "x")
+        #expect(published.status == 200)
+        #expect(try await front.stored() == 2)
+        #expect(await front.call("POST", "/v2/publish/no-such-topic").status == 404)
+        #expect(await front.call("GET", "/v2/topics/orders").body.contains("https://b.example.com"))
+        #expect(await front.call("DELETE", "/v2/topics/orders").status == 200)
+        #expect(await front.call("POST", "/v2/publish/orders").status == 404)
+        #expect(try await front.redis.audit() == [])
+        await front.redis.close()
+    }
+
+    @Test func tokens() async throws {
+        let front = try await Front()
+        #expect(await front.call("POST", "/v2/publish/https://example.com", token: nil).status == 401)
+        #expect(await front.call("POST", "/v2/publish/https://example.com", token: "wrong").status == 401)
+        #expect(await front.call("POST", "/v2/publish/https://example.com", token: "read").status == 403)
+        #expect(await front.call("GET", "/v2/topics", token: "read").status == 200)
+        #expect(await front.call("GET", "/v2/keys", token: "read").status == 403)
+        #expect(await front.call("POST", "/v2/publish/https://example.com?qstash_token=secret", token: nil).status == 200)
+        await front.redis.close()
+    }
+
+    /// Bad input: the right status, the name of what is wrong, and nothing stored.
+    @Test func badInputNamesTheHeaderAndStoresNothing() async throws {
+        let front = try await Front()
+        let huge = "1" + String(repeating: "0", count: 30)
+        let cases: [(HeaderField, Int)] = [
+            (("Upstash-Retries", huge), 412), (("Upstash-Retries", "-1"), 400), (("Upstash-Retries", "three"), 400),
+            (("Upstash-Delay", huge + "d"), 412), (("Upstash-Delay", "1w"), 400), (("Upstash-Not-Before", huge), 412),
+            (("Upstash-Not-Before", "soon"), 400), (("Upstash-Timeout", huge), 412), (("Upstash-Method", "FETCH"), 400),
+            (("Upstash-Retry-Delay", "pow(2"), 400), (("Upstash-Callback", "example.com"), 400),
+            (("Upstash-Failure-Callback", "ftp://example.com"), 400),
+        ]
+        for (header, status) in cases {
+            let answer = await front.call("POST", "/v2/publish/https://example.com", [header])
+            #expect(answer.status == status && answer.body.contains(#"{"error":"#), "\(header): \(answer)")
+            guard status == 400 else { continue }
+            #expect(answer.body.lowercased().contains(header.name.lowercased().replacingOccurrences(of: "upstash-", with: "")), "\(answer.body)")
+        }
+        for target in ["http://127.0.0.1/x", "http://[::1]/", "http://2130706433/", "http://localhost/", "ftp://a", "https:///x", ""] {
+            #expect(await front.call("POST", "/v2/publish/" + target).status == 400, "\(target)")
+        }
+        #expect(await front.call("GET", "/v2/publish/https://example.com").status == 405)
+        #expect(await front.call("GET", "/v2/nothing").status == 404)
+        #expect(try await front.stored() == 0)
+        #expect(await front.call("POST", "/v2/publish/https://example.com", [("Upstash-Retry-Delay", "pow(10,400)")]).status == 200)
+        await front.redis.close()
+    }
+}

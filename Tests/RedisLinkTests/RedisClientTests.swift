@@ -1,0 +1,59 @@
+import Logging
+import NIOPosix
+import RedisLink
+import TestSupport
+import Testing
+
+@Suite struct RedisClientTests {
+    @Test func repliesComeInTheOrderOfTheCommands() async throws {
+        let redis = try TestRedis()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<2000 {
+                group.addTask {
+                    let reply = try await redis.send("ECHO", "\(number)")
+                    #expect(reply.string == "\(number)")
+                }
+            }
+            try await group.waitForAll()
+        }
+        await redis.close()
+    }
+
+    @Test func binaryArgumentsSurvive() async throws {
+        let redis = try TestRedis()
+        let bytes: [UInt8] = (0...255).map { UInt8($0) } + [0, 13, 10, 0]
+        _ = try await redis.client.send(RedisCommand(parts: [.text("SET"), .text("k"), .bytes(bytes)]))
+        let reply = try await redis.send("GET", "k")
+        #expect(reply.bytes == bytes)
+        await redis.close()
+    }
+
+    @Test func anErrorReplyIsThrown() async throws {
+        let redis = try TestRedis()
+        await #expect(throws: RedisError.self) { try await redis.send("NOSUCHCOMMAND") }
+        await redis.close()
+    }
+
+    /// A killed Redis fails what waits, and the client finds the new one by itself.
+    @Test func itComesBackAfterRedisWasKilled() async throws {
+        let redis = try TestRedis()
+        try await redis.send("SET", "k", "1")
+        redis.server.kill()
+        try redis.server.start()
+        var answered = false
+        for _ in 0..<200 where !answered {
+            answered = (try? await redis.send("PING"))?.string == "PONG"
+        }
+        #expect(answered)
+        await redis.close()
+    }
+
+    @Test func urls() throws {
+        #expect(try RedisURL("redis://user:p%40ss@example.com:6380/3").description == "redis://example.com:6380/3")
+        #expect(try RedisURL("redis://:secret@localhost").password == "secret")
+        #expect(try RedisURL("unix:///run/redis.sock?db=2").database == 2)
+        for bad in ["", "http://x", "redis://", "redis://h:0", "redis://h:99999", "redis://h/x", "unix://relative"] {
+            #expect(throws: RedisURL.Invalid.self, "\(bad)") { try RedisURL(bad) }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+import Domain
+import Engine
+import Foundation
+import RedisLink
+import TestSupport
+import Testing
+
+/// Each transition of `lua/` against a real Redis, with `audit` clean after every step.
+@Suite struct ScriptTests {
+    final class Bench {
+        let redis: TestRedis
+        var now: Int64 = 1_735_689_600_000
+
+        init() throws { redis = try TestRedis() }
+
+        func run(_ script: Script, _ arguments: String...) async throws -> [RedisValue] {
+            let reply = try await redis.client.run(
+                script, keys: ["roost:{0}"], arguments: (["\(now)"] + arguments).map(RedisPart.text))
+            #expect(try await redis.audit() == [])
+            return reply.array ?? []
+        }
+
+        func publish(_ id: String, due: Int64? = nil, lane: String = "host:a") async throws -> String? {
+            try await run(Scripts.publish, "20000", "1", "", "", "body", "", "1", id, lane, "\(due ?? now)", "{}").last?.string
+        }
+
+        func renew(_ node: String) async throws { _ = try await run(Scripts.renew, node, "\(now + 10_000)", "extend") }
+
+        func claim(_ node: String, _ number: Int, resent: Bool = false) async throws -> [(id: String, place: String)] {
+            let reply = try await run(
+                Scripts.claim, node, "\(number)", resent ? "resent" : "", "100", "1", "128", "4000000", "16", "256", "")
+            return reply.dropFirst(3).compactMap { $0.array }.map { ($0[0].string ?? "", $0[1].string ?? "") }
+        }
+
+        func settle(_ node: String, _ id: String, _ place: String, _ step: String, _ value: String = "", callback: String? = nil)
+            async throws -> String?
+        {
+            var words = [node, "60000", "1000000", "20000", "1", id, place, step, "decided", value, "500", "{}", "", "boom"]
+            words += callback.map { ["1", $0, "host:cb", "\(now)", "{}", "envelope"] } ?? ["0"]
+            let reply = try await redis.client.run(
+                Scripts.settle, keys: ["roost:{0}"], arguments: (["\(now)"] + words).map(RedisPart.text))
+            #expect(try await redis.audit() == [])
+            return reply.array?.last?.string
+        }
+    }
+
+    @Test func aMessageIsStoredOnceHoweverOftenItArrives() async throws {
+        let bench = try Bench()
+        #expect(try await bench.publish("msg_1") == "stored")
+        #expect(try await bench.publish("msg_1") == "stored")
+        #expect(try await bench.redis.send("XLEN", "roost:{0}:lane:host:a").int64 == 1)
+        await bench.redis.close()
+    }
+
+    @Test func aResentClaimAnswersTheSame() async throws {
+        let bench = try Bench()
+        try await bench.renew("n1")
+        for i in 0..<5 { _ = try await bench.publish("msg_\(i)") }
+        let first = try await bench.claim("n1", 1)
+        let again = try await bench.claim("n1", 1, resent: true)
+        #expect(first.map(\.place) == again.map(\.place) && first.count == 5)
+        await bench.redis.close()
+    }
+
+    @Test func anAttemptSettlesOnceAndMakesOneCallback() async throws {
+        let bench = try Bench()
+        try await bench.renew("n1")
+        _ = try await bench.publish("msg_1")
+        let held = try #require(try await bench.claim("n1", 1).first)
+        #expect(try await bench.settle("n1", held.id, held.place, "delivered", callback: "msg_cb") == "delivered")
+        #expect(try await bench.settle("n1", held.id, held.place, "delivered", callback: "msg_cb2") == "stale")
+        #expect(try await bench.redis.send("EXISTS", "roost:{0}:message:msg_cb").int64 == 1)
+        #expect(try await bench.redis.send("EXISTS", "roost:{0}:message:msg_cb2").int64 == 0)
+        await bench.redis.close()
+    }
+
+    @Test func aDelayedMessageIsPromotedWhenItsTimeHasCome() async throws {
+        let bench = try Bench()
+        try await bench.renew("n1")
+        _ = try await bench.publish("msg_late", due: bench.now + 5000)
+        #expect(try await bench.claim("n1", 1).isEmpty)
+        #expect(try await bench.run(Scripts.promote, "200")[1].int64 == 0)
+        bench.now += 5000
+        #expect(try await bench.run(Scripts.promote, "200")[1].int64 == 1)
+        #expect(try await bench.claim("n1", 2).map(\.id) == ["msg_late"])
+        await bench.redis.close()
+    }
+
+    @Test func aDeadNodesMessagesGetANewLifeAndItsLateResultIsStale() async throws {
+        let bench = try Bench()
+        try await bench.renew("n1")
+        _ = try await bench.publish("msg_1")
+        let held = try #require(try await bench.claim("n1", 1).first)
+        bench.now += 11_000
+        try await bench.renew("n2")
+        #expect(try await bench.run(Scripts.reclaim, "n2", "200")[1].int64 == 1)
+        let second = try #require(try await bench.claim("n2", 1).first)
+        #expect(second.id == "msg_1" && second.place != held.place)
+        #expect(try await bench.settle("n1", held.id, held.place, "delivered") == "stale")
+        #expect(try await bench.settle("n2", second.id, second.place, "delivered") == "delivered")
+        await bench.redis.close()
+    }
+
+    @Test func cancelEndsWhatWaitsAndAnswersTheSameTwice() async throws {
+        let bench = try Bench()
+        _ = try await bench.publish("msg_1")
+        _ = try await bench.publish("msg_2", due: bench.now + 100_000)
+        #expect(try await bench.run(Scripts.cancel, "call", "msg_1", "msg_2", "msg_none")[1].int64 == 2)
+        #expect(try await bench.run(Scripts.cancel, "call", "msg_1", "msg_2", "msg_none")[1].int64 == 2)
+        #expect(try await bench.run(Scripts.cancel, "other", "msg_1")[1].int64 == 0)
+        await bench.redis.close()
+    }
+
+    @Test func theLastFailureMakesADeadLetter() async throws {
+        let bench = try Bench()
+        try await bench.renew("n1")
+        _ = try await bench.publish("msg_1")
+        let held = try #require(try await bench.claim("n1", 1).first)
+        #expect(try await bench.settle("n1", held.id, held.place, "dead", "1735689600000-7") == "dead")
+        #expect(try await bench.redis.send("HGET", "roost:{0}:dead:1735689600000-7", "message").string == "msg_1")
+        #expect(try await bench.redis.send("EXISTS", "roost:{0}:message:msg_1").int64 == 0)
+        await bench.redis.close()
+    }
+
+    /// What a script's header names is what it may touch: each file tells its keys, arguments, answer and writes.
+    @Test func everyScriptHasAHeader() throws {
+        let folder = Contract.top.appendingPathComponent("lua")
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) where name.hasSuffix(".lua") && name != "prelude.lua" {
+            let text = try String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)
+            #expect(text.hasPrefix("#!lua"), "\(name)")
+            for word in ["KEYS[1]", "ARGV[1]", "returns", "writes"] { #expect(text.contains(word), "\(name) lacks \(word)") }
+        }
+    }
+}
