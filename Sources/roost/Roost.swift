@@ -17,7 +17,7 @@ struct Roost: AsyncParsableCommand {
               roost backoff 'pow(2, retried) * 1000'
             """,
         version: version,
-        subcommands: [Dev.self, Serve.self, BackoffTable.self, Healthcheck.self])
+        subcommands: [Dev.self, Serve.self, BackoffTable.self, Healthcheck.self, Bench.self])
 
     static func main() async {
         signal(SIGPIPE, SIG_IGN)
