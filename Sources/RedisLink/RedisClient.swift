@@ -263,6 +263,8 @@ final class RedisClientCore {
 
     func close() {
         closed = true
+        // First, so that the channel's own end, which may come at once, is none of ours any more.
+        generation += 1
         switch link {
         case .greeting(let channel, _), .up(let channel): channel.close(promise: nil)
         case .down, .dialling: break
@@ -272,7 +274,6 @@ final class RedisClientCore {
         pending.removeAll()
         for request in waiting { request.answer(.failure(.notSent("the client was closed"))) }
         for (request, _) in lost { request.answer(.failure(.outcomeUnknown("the client was closed"))) }
-        generation += 1
         link = .down
         me = nil
     }
