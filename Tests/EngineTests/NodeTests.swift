@@ -8,33 +8,6 @@ import Testing
 
 /// A whole node over a real Redis, with a sender made of Swift.
 @Suite struct NodeTests {
-    /// What was sent, and a way to wait for it without sleeping.
-    final class Sink: Sendable {
-        private let state = Mutex<(seen: [Delivery], waiter: (count: Int, continuation: CheckedContinuation<Void, Never>)?)>(([], nil))
-        var seen: [Delivery] { state.withLock { $0.seen } }
-
-        func receive(_ delivery: Delivery) {
-            let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
-                state.seen.append(delivery)
-                guard let waiter = state.waiter, state.seen.count >= waiter.count else { return nil }
-                state.waiter = nil
-                return waiter.continuation
-            }
-            waiter?.resume()
-        }
-
-        func wait(for count: Int) async {
-            await withCheckedContinuation { continuation in
-                let done = state.withLock { state in
-                    if state.seen.count >= count { return true }
-                    state.waiter = (count, continuation)
-                    return false
-                }
-                if done { continuation.resume() }
-            }
-        }
-    }
-
     static func record(_ url: String, retries: Int = 3, retryDelay: String? = nil, callback: String? = nil) -> MessageRecord {
         MessageRecord(
             url: url, retries: retries, retryDelay: retryDelay, callback: callback.map { CallbackSettings(url: $0) },
@@ -47,32 +20,12 @@ import Testing
             body: Array(body.utf8))
     }
 
-    func node(
-        _ store: Store, _ redis: TestRedis, _ settings: EngineSettings = EngineSettings(), send: @escaping Sender
-    ) -> (Node, RedisSubscription, Task<Void, Never>) {
-        let node = Node(
-            store: store, settings: settings, keys: SigningKeyring(SigningKeys.generate()), timers: redis.loop, send: send)
-        let subscription = RedisSubscription(
-            url: redis.server.url, channel: "roost:{0}:wake", loop: redis.loop, logger: TestRedis.quiet)
-        let (events, continuation) = AsyncStream.makeStream(of: WakeEvent.self)
-        Task {
-            for await event in subscription.events {
-                switch event {
-                case .subscribed: continuation.yield(.subscribed)
-                case .message(_, let payload): if let event = WakeEvent(payload: payload) { continuation.yield(event) }
-                }
-            }
-            continuation.finish()
-        }
-        return (node, subscription, Task { await node.run(events: events) })
-    }
-
     @Test func publishDeliverRetryAndCallBack() async throws {
         let redis = try TestRedis()
         let store = redis.store()
         try await store.clock.sync(over: redis.client)
         let sink = Sink()
-        let (node, subscription, running) = node(store, redis) { delivery in
+        let node = RunningNode(store, redis) { delivery in
             sink.receive(delivery)
             if delivery.url.hasSuffix("/fails-once"), !delivery.headers.contains(where: { $0 == ("Upstash-Retried", "1") }) {
                 return .response(status: 500)
@@ -84,11 +37,9 @@ import Testing
             Self.item(Self.record("http://a.test/fails-once", retryDelay: "50", callback: "http://b.test/cb"), due: now))
         await sink.wait(for: 4)
         #expect(sink.seen.map(\.url).sorted() == ["http://a.test/fails-once", "http://a.test/fails-once", "http://b.test/cb", "http://b.test/cb"])
-        node.shutDown()
-        await running.value
+        await node.stop()
         #expect(try await redis.audit() == [])
         #expect(try await redis.send("ZCARD", "roost:{0}:messages").int64 == 0)
-        await subscription.shutDown()
         await redis.close()
     }
 
@@ -97,7 +48,7 @@ import Testing
         let store = redis.store()
         try await store.clock.sync(over: redis.client)
         let sink = Sink()
-        let (node, subscription, running) = node(store, redis) { delivery in
+        let node = RunningNode(store, redis) { delivery in
             sink.receive(delivery)
             return .response(status: 200)
         }
@@ -111,10 +62,8 @@ import Testing
         }
         await sink.wait(for: 1000)
         #expect(Set(sink.seen.map(\.body)).count == 1000 && sink.seen.count == 1000)
-        node.shutDown()
-        await running.value
+        await node.stop()
         #expect(try await redis.audit() == [])
-        await subscription.shutDown()
         await redis.close()
     }
 
@@ -126,26 +75,22 @@ import Testing
         var settings = EngineSettings()
         settings.drainTimeout = .zero
         let hung = Sink()
-        let (first, firstWakeups, firstRunning) = node(store, redis, settings) { delivery in
+        let first = RunningNode(store, redis, settings) { delivery in
             hung.receive(delivery)
             try? await Task.sleep(for: .seconds(3600))
             return .noResponse(reason: "cancelled")
         }
         _ = try await store.publish(Self.item(Self.record("http://a.test/"), due: store.clock.now))
         await hung.wait(for: 1)
-        first.shutDown()
-        await firstRunning.value
-        await firstWakeups.shutDown()
+        await first.stop()
         #expect(try await redis.audit() == [])
         let sink = Sink()
-        let (second, wakeups, running) = node(store, redis) { delivery in
+        let second = RunningNode(store, redis) { delivery in
             sink.receive(delivery)
             return .response(status: 200)
         }
         await sink.wait(for: 1)
-        second.shutDown()
-        await running.value
-        await wakeups.shutDown()
+        await second.stop()
         await redis.close()
     }
 }

@@ -1,0 +1,72 @@
+import Domain
+import Engine
+import NIOCore
+import RedisLink
+import Synchronization
+import TestSupport
+
+/// What was sent, and a way to wait for it without sleeping.
+final class Sink: Sendable {
+    private let state = Mutex<(seen: [Delivery], waiter: (condition: @Sendable ([Delivery]) -> Bool, continuation: CheckedContinuation<Void, Never>)?)>(([], nil))
+    var seen: [Delivery] { state.withLock { $0.seen } }
+
+    func receive(_ delivery: Delivery) {
+        let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            state.seen.append(delivery)
+            guard let waiter = state.waiter, waiter.condition(state.seen) else { return nil }
+            state.waiter = nil
+            return waiter.continuation
+        }
+        waiter?.resume()
+    }
+
+    func wait(for count: Int) async { await wait { $0.count >= count } }
+
+    func wait(until condition: @escaping @Sendable ([Delivery]) -> Bool) async {
+        await withCheckedContinuation { continuation in
+            let done = state.withLock { state in
+                if condition(state.seen) { return true }
+                state.waiter = (condition, continuation)
+                return false
+            }
+            if done { continuation.resume() }
+        }
+    }
+}
+
+extension Delivery {
+    func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
+}
+
+/// A node that runs, with its wake-ups.
+struct RunningNode {
+    let node: Node
+    private let subscription: RedisSubscription
+    private let running: Task<Void, Never>
+
+    init(_ store: Store, _ redis: TestRedis, _ settings: EngineSettings = EngineSettings(), send: @escaping Sender) {
+        let node = Node(
+            store: store, settings: settings, keys: SigningKeyring(SigningKeys.generate()), timers: redis.loop, send: send)
+        let subscription = RedisSubscription(
+            url: redis.server.url, channel: "roost:{0}:wake", loop: redis.loop, logger: TestRedis.quiet)
+        let (events, continuation) = AsyncStream.makeStream(of: WakeEvent.self)
+        Task {
+            for await event in subscription.events {
+                switch event {
+                case .subscribed: continuation.yield(.subscribed)
+                case .message(_, let payload): if let event = WakeEvent(payload: payload) { continuation.yield(event) }
+                }
+            }
+            continuation.finish()
+        }
+        (self.node, self.subscription) = (node, subscription)
+        running = Task { await node.run(events: events) }
+    }
+
+    /// Drains it.
+    func stop() async {
+        node.shutDown()
+        await running.value
+        await subscription.shutDown()
+    }
+}
