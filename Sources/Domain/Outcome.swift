@@ -46,7 +46,7 @@ package enum Outcome: Sendable, Hashable {
     /// One line for people, empty for a success.
     package var errorText: String {
         switch self {
-        case .response(let response): isSuccess ? "" : "status \(response.status)"
+        case .response(let response): isSuccess ? "" : HTTPStatus.text(response.status)
         case .noResponse(let reason): reason
         }
     }

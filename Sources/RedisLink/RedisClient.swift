@@ -207,8 +207,8 @@ final class RedisClientCore {
         switch link {
         case .greeting(let channel, let left):
             if case .error(let text) = value, !text.hasPrefix("LOADING") {
+                if lastError != text { logger.warning("Redis refuses the connection: \(text)") }
                 lastError = text
-                logger.warning("Redis refuses the connection: \(text)")
                 channel.close(promise: nil)
             } else if left > 1 {
                 link = .greeting(channel, left: left - 1)
@@ -229,8 +229,10 @@ final class RedisClientCore {
 
     private func ended(turn: Int) {
         guard turn == generation else { return }
-        if case .up = link { logger.warning("the connection to Redis is lost, dialling again") }
-        lastError = "the connection was lost"
+        if case .up = link {
+            logger.warning("the connection to Redis is lost, dialling again")
+            lastError = "the connection was lost"
+        }
         let lost = pending
         pending.removeAll()
         for (request, _) in lost { request.answer(.failure(.outcomeUnknown("the connection was lost"))) }

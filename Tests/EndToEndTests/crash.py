@@ -1,4 +1,4 @@
-"""kill -9 under load with two servers on one Redis: every accepted message is delivered, each settled attempt makes
+"""kill -9 of a server and of Redis under load, two servers on one Redis: every accepted message is delivered, each settled attempt makes
 exactly one callback message, and the store is sound afterwards."""
 
 from roosting import *
@@ -37,6 +37,12 @@ for _ in range(4):
     victim = servers[0]
     victim.kill()
     servers[0] = Roost("serve", env=env, port=victim.port)
+for _ in range(2):
+    have = len(accepted)
+    sink.wait(lambda rs: len(accepted) > have + 50)
+    redis.process.kill()
+    redis.process.wait()
+    redis.start()
 stop.set()
 for thread in threads:
     thread.join()

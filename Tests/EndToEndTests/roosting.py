@@ -132,7 +132,7 @@ class Redis:
         self.process = subprocess.Popen(
             ["redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", self.folder, "--appendonly", "yes",
              "--save", "", *self.words], stdout=subprocess.DEVNULL, preexec_fn=die_with_parent)
-        while self.cli("PING") != "PONG":
+        while not self.cli("PING").startswith(("PONG", "NOAUTH")):
             time.sleep(0.01)
 
     def cli(self, *words):

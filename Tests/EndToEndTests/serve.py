@@ -38,6 +38,16 @@ code, error = refused("serve", ROOST_REDIS_URL="unix://" + forgetful.socket, QST
 assert code == 1 and "appendonly" in error, error
 forgetful.close()
 
+# redis:// with a password and a database.
+port = free_port()
+guarded = Redis("--port", str(port), "--requirepass", "p@ss", "--databases", "4")
+code, error = refused("serve", ROOST_REDIS_URL="redis://:wrong@127.0.0.1:%d/3" % port, QSTASH_TOKEN=secret)
+assert code == 1 and "WRONGPASS" in error and "wrong@" not in error, (code, error)
+roost = Roost("serve", env=dict(ROOST_REDIS_URL="redis://:p%%40ss@127.0.0.1:%d/3" % port, QSTASH_TOKEN=secret))
+assert guarded.cli("-a", "p@ss", "--no-auth-warning", "-n", "3", "EXISTS", "roost:meta") == "1"
+assert roost.stop() == 0
+guarded.close()
+
 # Private destinations are closed by default; a body too large is refused; SIGTERM lets what is in flight end.
 env = dict(ROOST_REDIS_URL=url, QSTASH_TOKEN=secret)
 roost = Roost("serve", env=env)

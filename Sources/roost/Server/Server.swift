@@ -158,6 +158,9 @@ struct Server: Sendable {
         return CurlClient(settings: curl)
     }
 
+    /// What waiting does not mend: at the start it is a wrong setting. Later it is waited out, like any outage.
+    private static let refusals = ["WRONGPASS", "NOAUTH", "NOPERM", "DB index is out of range"]
+
     /// Redis may start later than Roost, or load a large file: waiting is better than a crash loop.
     private func waitForRedis(_ redis: RedisClient, _ stopping: Stopping) async throws -> Bool {
         var complained = false
@@ -167,6 +170,7 @@ struct Server: Sendable {
                 return true
             } catch {
                 if case .server(let text) = error, !error.isTemporary { throw CommandFailure(text: "Redis: \(text)") }
+                if Self.refusals.contains(where: "\(error)".contains) { throw CommandFailure(text: "\(error)") }
                 if !complained { logger.warning("waiting for Redis: \(error)") }
                 complained = true
                 try? await Task.sleep(for: .milliseconds(100))
