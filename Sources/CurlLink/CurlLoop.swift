@@ -65,7 +65,8 @@ final class CurlLoop {
         guard let first = multis.compactMap(\.deadline).min() else { return -1 }
         let left = (first - ContinuousClock.now).components
         if left.seconds < 0 || left.attoseconds < 0 { return 0 }
-        return Int32(min(left.seconds * 1000 + (left.attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000, 60_000))
+        return Int32(
+            min(left.seconds * 1000 + (left.attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000, 60_000))
     }
 
     /// True when the thread is to end.

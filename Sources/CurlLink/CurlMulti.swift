@@ -74,7 +74,8 @@ final class CurlMulti {
         guard let handle else { return }
         deadline = nil
         var running: Int32 = 0
-        curl_multi_socket_action(handle, -1 /* CURL_SOCKET_TIMEOUT */, 0, &running)
+        // -1 is CURL_SOCKET_TIMEOUT, a macro with a cast that Swift does not see.
+        curl_multi_socket_action(handle, -1, 0, &running)
         isDirty = true
     }
 

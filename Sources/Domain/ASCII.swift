@@ -43,7 +43,8 @@ package enum ASCII {
         equalIgnoringCase(left.utf8, right.utf8)
     }
 
-    package static func hasPrefixIgnoringCase(_ text: some Collection<UInt8>, _ prefix: some Collection<UInt8>) -> Bool {
+    package static func hasPrefixIgnoringCase(_ text: some Collection<UInt8>, _ prefix: some Collection<UInt8>) -> Bool
+    {
         var position = text.startIndex
         for byte in prefix {
             guard position != text.endIndex, lower(text[position]) == lower(byte) else { return false }

@@ -36,7 +36,10 @@ package enum Base64 {
             group = group << 6 | UInt32(value)
             digits += 1
             if digits % 4 == 0 {
-                output += [UInt8(truncatingIfNeeded: group >> 16), UInt8(truncatingIfNeeded: group >> 8), UInt8(truncatingIfNeeded: group)]
+                output += [
+                    UInt8(truncatingIfNeeded: group >> 16), UInt8(truncatingIfNeeded: group >> 8),
+                    UInt8(truncatingIfNeeded: group),
+                ]
                 group = 0
             }
         }
@@ -68,7 +71,8 @@ package enum Base64 {
         table.withUnsafeBufferPointer { table in
             var position = 0
             while position + 2 < input.count {
-                let group = UInt32(input[position]) << 16 | UInt32(input[position + 1]) << 8 | UInt32(input[position + 2])
+                let group =
+                    UInt32(input[position]) << 16 | UInt32(input[position + 1]) << 8 | UInt32(input[position + 2])
                 output.append(table[Int(group >> 18)])
                 output.append(table[Int(group >> 12 & 63)])
                 output.append(table[Int(group >> 6 & 63)])

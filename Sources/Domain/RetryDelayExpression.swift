@@ -2,11 +2,11 @@
 // refuse mistakes there, and again after a failed attempt. The parser is in RetryDelayExpression+parse.
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #else
-import Darwin
+    import Darwin
 #endif
 
 /// A parsed expression: a program for a stack, so that evaluating needs no recursion.
@@ -90,9 +90,10 @@ package struct RetryDelayExpression: Sendable, Hashable {
         guard count > 0, stack.count >= count else { return false }
         let values = stack.suffix(count)
         stack.removeLast(count)
-        stack.append(values.dropFirst().reduce(values[values.startIndex]) {
-            $0.isNaN || $1.isNaN ? .nan : operation($0, $1)
-        })
+        stack.append(
+            values.dropFirst().reduce(values[values.startIndex]) {
+                $0.isNaN || $1.isNaN ? .nan : operation($0, $1)
+            })
         return true
     }
 
@@ -104,13 +105,13 @@ package struct RetryDelayExpression: Sendable, Hashable {
 /// The C functions under names that the instructions do not hide.
 private enum Platform {
     #if canImport(Glibc)
-    static func exp(_ value: Double) -> Double { Glibc.exp(value) }
-    static func pow(_ base: Double, _ exponent: Double) -> Double { Glibc.pow(base, exponent) }
+        static func exp(_ value: Double) -> Double { Glibc.exp(value) }
+        static func pow(_ base: Double, _ exponent: Double) -> Double { Glibc.pow(base, exponent) }
     #elseif canImport(Musl)
-    static func exp(_ value: Double) -> Double { Musl.exp(value) }
-    static func pow(_ base: Double, _ exponent: Double) -> Double { Musl.pow(base, exponent) }
+        static func exp(_ value: Double) -> Double { Musl.exp(value) }
+        static func pow(_ base: Double, _ exponent: Double) -> Double { Musl.pow(base, exponent) }
     #else
-    static func exp(_ value: Double) -> Double { Darwin.exp(value) }
-    static func pow(_ base: Double, _ exponent: Double) -> Double { Darwin.pow(base, exponent) }
+        static func exp(_ value: Double) -> Double { Darwin.exp(value) }
+        static func pow(_ base: Double, _ exponent: Double) -> Double { Darwin.pow(base, exponent) }
     #endif
 }

@@ -10,7 +10,9 @@ extension Topic {
         try NameGrammar.check(name, kind: "topic")
         var topic = topic ?? Topic(name: name, createdAt: now, updatedAt: now, endpoints: [])
         for endpoint in endpoints { topic.upsert(endpoint) }
-        if Int64(topic.endpoints.count) > limits.maxEndpoints { throw .quota("maxEndpoints", limit: limits.maxEndpoints) }
+        if Int64(topic.endpoints.count) > limits.maxEndpoints {
+            throw .quota("maxEndpoints", limit: limits.maxEndpoints)
+        }
         topic.updatedAt = now
         return topic
     }

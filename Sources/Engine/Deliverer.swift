@@ -122,7 +122,8 @@ package final class Deliverer: Sendable {
             return settler.add(unreadable(claimed, because: "\(error)"))
         }
         let message = Message(
-            id: MessageID(claimed.id), record: record, body: claimed.body, retried: claimed.retried, reclaimed: claimed.reclaimed)
+            id: MessageID(claimed.id), record: record, body: claimed.body, retried: claimed.retried,
+            reclaimed: claimed.reclaimed)
         let outcome: Outcome
         if claimed.reclaimed >= 5 {
             outcome = .noResponse(reason: "node lost")

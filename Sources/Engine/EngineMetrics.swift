@@ -44,7 +44,9 @@ package final class EngineMetrics: Sendable {
 
     /// Totals since the start: what tests and the end of `roost bench` look at.
     package func total(_ result: Result) -> Int {
-        state.withLock { state in LaneKind.allCases.reduce(0) { $0 + (state.settled[Key(result: result, lane: $1)] ?? 0) } }
+        state.withLock { state in
+            LaneKind.allCases.reduce(0) { $0 + (state.settled[Key(result: result, lane: $1)] ?? 0) }
+        }
     }
 
     package var staleTotal: Int { state.withLock { $0.stale } }

@@ -44,7 +44,9 @@ package final class Node: Sendable {
     private let reclaimerWakeup: Wakeup
     private let stop: Wakeup
 
-    package init(store: Store, settings: EngineSettings, keys: SigningKeyring, timers: any EventLoop, send: @escaping Sender) {
+    package init(
+        store: Store, settings: EngineSettings, keys: SigningKeyring, timers: any EventLoop, send: @escaping Sender
+    ) {
         name = "node-" + String(UInt64.random(in: .min ... .max), radix: 36)
         var logger = store.logger
         logger[metadataKey: "node"] = "\(name)"

@@ -34,7 +34,8 @@ final class Publisher: Sendable {
     func publish(_ item: PublishItem) async throws(StoreError) -> PublishResult {
         let size = item.body.count + item.entries.reduce(0) { $0 + $1.request.count }
         let deadline = ContinuousClock.now + settings.storeTimeout
-        let result = await withCheckedContinuation { (continuation: CheckedContinuation<Result<PublishResult, StoreError>, Never>) in
+        let result = await withCheckedContinuation {
+            (continuation: CheckedContinuation<Result<PublishResult, StoreError>, Never>) in
             let waiting = Waiting(item: item, size: size, deadline: deadline) { continuation.resume(returning: $0) }
             let start = state.withLock { state in
                 state.waiting.append(waiting)

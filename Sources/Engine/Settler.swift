@@ -88,7 +88,9 @@ package final class Settler: Sendable {
         waiting.withLock { waiting in
             var count = 0, bytes = 0
             for attempt in waiting {
-                bytes += attempt.callbacks.reduce(attempt.outcome.bodySize) { $0 + $1.message.body.count + $1.request.count }
+                bytes += attempt.callbacks.reduce(attempt.outcome.bodySize) {
+                    $0 + $1.message.body.count + $1.request.count
+                }
                 if count > 0, count == Self.mostAttempts || bytes > Self.mostBytes { break }
                 count += 1
             }

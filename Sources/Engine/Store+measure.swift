@@ -22,7 +22,8 @@ package struct StoreGauges: Sendable, Equatable {
         page.gauge("roost_dead_letters", "Dead letters kept.", Double(deadLetters))
         page.gauge("roost_open_lanes", "Lanes in the ring.", Double(openLanes))
         let age = oldestDue.map { max(0, now.milliseconds(since: $0)) } ?? 0
-        page.gauge("roost_oldest_due_age_seconds", "How long the oldest due message waits to be moved.", Double(age) / 1000)
+        page.gauge(
+            "roost_oldest_due_age_seconds", "How long the oldest due message waits to be moved.", Double(age) / 1000)
     }
 }
 

@@ -6,8 +6,10 @@ import RedisLink
 extension Store {
     /// A live message, or a delivered one that is still readable; nil where there is none.
     package func message(_ id: String) async throws(StoreError) -> StoredMessage? {
-        let fields = try await read(
-            RedisCommand("HMGET", key("message", id), "state", "request", "body", "shared")).array ?? []
+        let fields =
+            try await read(
+                RedisCommand("HMGET", key("message", id), "state", "request", "body", "shared")
+            ).array ?? []
         guard fields.count == 4, let state = fields[0].string, let request = fields[1].bytes else { return nil }
         var body = fields[2].bytes ?? []
         if let shared = fields[3].string {

@@ -37,7 +37,8 @@ package final class Wakeup: Sendable {
     /// Returns true at the first signal, or false after `limit`. There is one waiter: the loop that owns this.
     @discardableResult
     package func wait(atMost limit: Duration) async -> Bool {
-        let nanoseconds = limit.components.seconds >= 1_000_000
+        let nanoseconds =
+            limit.components.seconds >= 1_000_000
             ? 1_000_000_000_000_000
             : limit.components.seconds * 1_000_000_000 + limit.components.attoseconds / 1_000_000_000
         return await withCheckedContinuation { continuation in

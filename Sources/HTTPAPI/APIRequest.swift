@@ -11,7 +11,9 @@ package struct APIRequest: Sendable {
     /// The address of the connection's peer, without port.
     package var peer: String
 
-    package init(method: String, target: String, headers: [HeaderField] = [], body: [UInt8] = [], peer: String = "127.0.0.1") {
+    package init(
+        method: String, target: String, headers: [HeaderField] = [], body: [UInt8] = [], peer: String = "127.0.0.1"
+    ) {
         (self.method, self.target, self.headers, self.body, self.peer) = (method, target, headers, body, peer)
     }
 

@@ -16,10 +16,11 @@ package enum ChildProcess {
     package static func spawn(_ words: [String], log: String? = nil) -> Int32 {
         let ready = DispatchSemaphore(value: 0)
         let made = Made()
-        nursery.submit(Order(words: words, log: log) { pid, error in
-            made.result.withLock { $0 = (pid, error) }
-            ready.signal()
-        })
+        nursery.submit(
+            Order(words: words, log: log) { pid, error in
+                made.result.withLock { $0 = (pid, error) }
+                ready.signal()
+            })
         ready.wait()
         let (pid, error) = made.result.withLock { $0 }
         errno = error

@@ -77,7 +77,9 @@ extension RedisURL {
         let bootstrap = ClientBootstrap(group: loop)
             .connectTimeout(.seconds(2))
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 65_536, maximum: 1 << 20))
+            .channelOption(
+                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 65_536, maximum: 1 << 20)
+            )
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if case .tcp(let host, _, true) = address {
@@ -91,13 +93,17 @@ extension RedisURL {
             }
         return switch address {
         case .tcp(let host, let port, _): bootstrap.connect(host: host, port: port)
-        case .unix(let path): ClientBootstrap(group: loop)
-            .connectTimeout(.seconds(2))
-            .channelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 65_536, maximum: 1 << 20))
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(handler()) }
-            }
-            .connect(unixDomainSocketPath: path)
+        case .unix(let path):
+            ClientBootstrap(group: loop)
+                .connectTimeout(.seconds(2))
+                .channelOption(
+                    .recvAllocator,
+                    value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 65_536, maximum: 1 << 20)
+                )
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(handler()) }
+                }
+                .connect(unixDomainSocketPath: path)
         }
     }
 }

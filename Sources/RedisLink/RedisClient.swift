@@ -51,7 +51,8 @@ package final class RedisClient: RedisCommands {
     }
 
     package func send(_ command: RedisCommand) async throws(RedisError) -> RedisValue {
-        let result = await withCheckedContinuation { (continuation: CheckedContinuation<Result<RedisValue, RedisError>, Never>) in
+        let result = await withCheckedContinuation {
+            (continuation: CheckedContinuation<Result<RedisValue, RedisError>, Never>) in
             submit(command.encoded) { continuation.resume(returning: $0) }
         }
         let value = try result.get()
@@ -195,7 +196,9 @@ final class RedisClientCore {
         guard !closed, let me else { return }
         let pause = backoff + .microseconds(Int64.random(in: 0...5000))
         backoff = min(backoff * 2, .seconds(1))
-        loop.scheduleTask(in: .nanoseconds(pause.components.seconds * 1_000_000_000 + pause.components.attoseconds / 1_000_000_000)) {
+        loop.scheduleTask(
+            in: .nanoseconds(pause.components.seconds * 1_000_000_000 + pause.components.attoseconds / 1_000_000_000)
+        ) {
             me.value.dial()
         }
     }

@@ -56,11 +56,13 @@ package final class RedisServerProcess: Sendable {
             throw Failure(description: "can't make the data folder \(dataFolder): \(error.localizedDescription)")
         }
         unlink(socketPath)
-        let words = [
-            "redis-server", "--port", "0", "--unixsocket", socketPath, "--unixsocketperm", "700", "--dir", dataFolder,
-            "--save", "", "--appendonly", options.appendOnly ? "yes" : "no", "--appendfsync", options.fsync,
-            "--hash-max-listpack-value", "2048", "--maxmemory-policy", "noeviction", "--daemonize", "no",
-        ] + options.arguments
+        let words =
+            [
+                "redis-server", "--port", "0", "--unixsocket", socketPath, "--unixsocketperm", "700", "--dir",
+                dataFolder,
+                "--save", "", "--appendonly", options.appendOnly ? "yes" : "no", "--appendfsync", options.fsync,
+                "--hash-max-listpack-value", "2048", "--maxmemory-policy", "noeviction", "--daemonize", "no",
+            ] + options.arguments
         let pid = ChildProcess.spawn(words, log: logPath)
         guard pid > 0 else {
             throw Failure(
@@ -95,10 +97,12 @@ package final class RedisServerProcess: Sendable {
     package func kill() { end(SIGKILL) }
 
     private func end(_ signal: Int32) {
-        guard let pid = state.withLock({ state in
-            defer { state.pid = nil }
-            return state.pid
-        }) else { return }
+        guard
+            let pid = state.withLock({ state in
+                defer { state.pid = nil }
+                return state.pid
+            })
+        else { return }
         ChildProcess.end(pid, signal: signal, within: .seconds(10))
     }
 

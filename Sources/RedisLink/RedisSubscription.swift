@@ -21,7 +21,8 @@ package final class RedisSubscription: Sendable {
         let (events, continuation) = AsyncStream.makeStream(of: Event.self, bufferingPolicy: .bufferingNewest(1024))
         self.events = events
         core = NIOLoopBoundBox.makeBoxSendingValue(
-            RedisSubscriptionCore(url: url, channel: channel, name: name, loop: loop, logger: logger, events: continuation),
+            RedisSubscriptionCore(
+                url: url, channel: channel, name: name, loop: loop, logger: logger, events: continuation),
             eventLoop: loop)
         let core = core
         loop.execute { core.value.start(core) }
@@ -54,7 +55,9 @@ final class RedisSubscriptionCore {
         url: RedisURL, channel: String, name: String, loop: any EventLoop, logger: Logger,
         events: AsyncStream<RedisSubscription.Event>.Continuation
     ) {
-        (self.url, channelName, self.name, self.loop, self.logger, self.events) = (url, channel, name, loop, logger, events)
+        (self.url, channelName, self.name, self.loop, self.logger, self.events) = (
+            url, channel, name, loop, logger, events
+        )
     }
 
     func start(_ me: NIOLoopBoundBox<RedisSubscriptionCore>) {

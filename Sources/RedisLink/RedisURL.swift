@@ -96,7 +96,9 @@ package struct RedisURL: Sendable, Equatable, CustomStringConvertible {
         if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
             host = text[text.index(after: text.startIndex)..<end]
             let rest = text[text.index(after: end)...]
-            if rest.hasPrefix(":") { port = rest.dropFirst() } else if !rest.isEmpty {
+            if rest.hasPrefix(":") {
+                port = rest.dropFirst()
+            } else if !rest.isEmpty {
                 throw Invalid(description: "has something unreadable behind the host")
             }
         } else if let colon = text.lastIndex(of: ":") {

@@ -29,7 +29,8 @@ package final class ScriptedServer: Sendable {
         return Array(head.joined(separator: "\r\n").utf8)
     }
 
-    package init(host: String = "127.0.0.1", _ answer: @escaping @Sendable (_ request: [UInt8]) -> Answer) async throws {
+    package init(host: String = "127.0.0.1", _ answer: @escaping @Sendable (_ request: [UInt8]) -> Answer) async throws
+    {
         let box = Mutex<(@Sendable ([UInt8]) -> Void)?>(nil)
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -69,7 +70,9 @@ package final class ScriptedServer: Sendable {
             case .bytes(let bytes): write(bytes, context)
             case .bytesThenClose(let bytes):
                 let channel = context.channel
-                context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: bytes))).whenComplete { _ in channel.close(promise: nil) }
+                context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: bytes))).whenComplete { _ in
+                    channel.close(promise: nil)
+                }
             case .hang: break
             case .close: context.close(promise: nil)
             case .flood(let head, let count):
@@ -99,7 +102,8 @@ package final class ScriptedServer: Sendable {
             let text = String(decoding: bytes, as: UTF8.self)
             guard let end = text.range(of: "\r\n\r\n") else { return nil }
             let head = text[..<end.upperBound]
-            let length = head.split(separator: "\r\n").first { $0.lowercased().hasPrefix("content-length:") }
+            let length =
+                head.split(separator: "\r\n").first { $0.lowercased().hasPrefix("content-length:") }
                 .flatMap { Int($0.split(separator: ":")[1].trimmingCharacters(in: .whitespaces)) } ?? 0
             return head.utf8.count + length
         }

@@ -32,7 +32,8 @@ package final class TestRedis: Sendable {
 
     /// A script of `lua/inspect`, run as redis-cli --eval would.
     package func inspect(_ name: String, _ arguments: String...) async throws -> [String] {
-        let source = try String(contentsOf: Contract.top.appendingPathComponent("lua/inspect/\(name).lua"), encoding: .utf8)
+        let source = try String(
+            contentsOf: Contract.top.appendingPathComponent("lua/inspect/\(name).lua"), encoding: .utf8)
         let reply = try await client.send(
             RedisCommand(parts: (["EVAL", source, "1", "roost:{0}"] + arguments).map(RedisPart.text)))
         return reply.array?.compactMap(\.string) ?? [reply.string ?? ""]

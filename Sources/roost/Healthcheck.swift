@@ -29,7 +29,9 @@ struct Healthcheck: AsyncParsableCommand {
         switch await client.send(exchange) {
         case .response(let response):
             let text = String(decoding: response.body, as: UTF8.self)
-            guard response.status == 200 else { throw CommandFailure(text: "\(base) answers \(response.status): \(text)") }
+            guard response.status == 200 else {
+                throw CommandFailure(text: "\(base) answers \(response.status): \(text)")
+            }
             print(text)
         case .failure(let failure):
             throw CommandFailure(text: "\(base): \(failure)")

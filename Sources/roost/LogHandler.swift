@@ -26,7 +26,8 @@ struct StandardErrorLog: LogHandler {
 
     /// One line with its newline; whatever stands in a value, it stays one line.
     static func line(
-        _ time: Timestamp, _ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata, format: Settings.LogFormat
+        _ time: Timestamp, _ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata,
+        format: Settings.LogFormat
     ) -> [UInt8] {
         let pairs = metadata.sorted { $0.key < $1.key }
         switch format {
@@ -48,7 +49,8 @@ struct StandardErrorLog: LogHandler {
 
     private static func oneLine(_ text: String) -> String {
         guard text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return text }
-        return String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
+        return String(
+            String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
     }
 
     static func makeLogger(_ settings: Settings) -> Logger {

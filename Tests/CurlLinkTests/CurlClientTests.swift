@@ -30,21 +30,29 @@ import Testing
     }
 
     @Test func theRequestIsExactlyWhatWasAskedFor() async throws {
-        let server = try await ScriptedServer { _ in .bytes(ScriptedServer.text("200 OK", headers: ["X-A: 1", "x-a: 2"], body: "yes")) }
+        let server = try await ScriptedServer { _ in
+            .bytes(ScriptedServer.text("200 OK", headers: ["X-A: 1", "x-a: 2"], body: "yes"))
+        }
         for method in ["POST", "GET", "PUT", "PATCH", "DELETE"] {
             let answer = try response(
-                await send(server.url + "/a//b/../c?q=%20", method: method, headers: [("X-Empty", ""), ("X-B", "1")], body: Array("body".utf8)))
+                await send(
+                    server.url + "/a//b/../c?q=%20", method: method, headers: [("X-Empty", ""), ("X-B", "1")],
+                    body: Array("body".utf8)))
             #expect(answer.status == 200 && answer.body == Array("yes".utf8))
             #expect(answer.headers.map(\.name) == ["X-A", "x-a", "Content-Length"])
         }
         let first = String(decoding: server.requests[0], as: UTF8.self)
         #expect(first.hasPrefix("POST /a//b/../c?q=%20 HTTP/1.1\r\n") && first.hasSuffix("\r\n\r\nbody"))
-        #expect(first.contains("X-Empty:") && !first.contains("Accept") && !first.contains("Expect") && !first.contains("Content-Type"))
+        #expect(
+            first.contains("X-Empty:") && !first.contains("Accept") && !first.contains("Expect")
+                && !first.contains("Content-Type"))
         await server.close()
     }
 
     @Test func redirectsAreNotFollowed() async throws {
-        let server = try await ScriptedServer { _ in .bytes(ScriptedServer.text("302 Found", headers: ["Location: /other"])) }
+        let server = try await ScriptedServer { _ in
+            .bytes(ScriptedServer.text("302 Found", headers: ["Location: /other"]))
+        }
         #expect(try response(await send(server.url)).status == 302)
         #expect(server.requests.count == 1)
         await server.close()
@@ -66,7 +74,12 @@ import Testing
             (.bytesThenClose(Array("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort".utf8)), { $0 == .reset }),
             (.bytesThenClose(Array("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".utf8)), { $0 != nil }),
             (.bytesThenClose(Array("nonsense\r\n\r\n".utf8)), { $0 != nil }),
-            (.bytes(Array("HTTP/1.1 200 OK\r\nX: \(String(repeating: "a", count: 90_000))\r\nY: \(String(repeating: "a", count: 90_000))\r\nZ: \(String(repeating: "a", count: 90_000))\r\nW: \(String(repeating: "a", count: 90_000))\r\nContent-Length: 0\r\n\r\n".utf8)), { $0 == .headersTooLarge }),
+            (
+                .bytes(
+                    Array(
+                        "HTTP/1.1 200 OK\r\nX: \(String(repeating: "a", count: 90_000))\r\nY: \(String(repeating: "a", count: 90_000))\r\nZ: \(String(repeating: "a", count: 90_000))\r\nW: \(String(repeating: "a", count: 90_000))\r\nContent-Length: 0\r\n\r\n"
+                            .utf8)), { $0 == .headersTooLarge }
+            ),
         ]
         for (answer, holds) in answers {
             let server = try await ScriptedServer { _ in answer }
@@ -100,7 +113,8 @@ import Testing
             for _ in 0..<600 {
                 group.addTask {
                     let outcome = await client.send(
-                        HTTPExchange(url: server.url, method: "POST", headers: [], body: [1, 2], timeoutMilliseconds: 20_000))
+                        HTTPExchange(
+                            url: server.url, method: "POST", headers: [], body: [1, 2], timeoutMilliseconds: 20_000))
                     if case .response(let response) = outcome { return response.status == 204 }
                     return false
                 }

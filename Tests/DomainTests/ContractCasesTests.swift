@@ -127,14 +127,17 @@ import Testing
         for one in cases {
             let body = Array(Data(base64Encoded: one.bodyBase64) ?? Data())
             let now = Timestamp(seconds: one.iat)
-            #expect(Signer(key: one.key).token(url: one.url, body: body, now: now, jti: one.jti) == one.token, "\(one.name)")
+            #expect(
+                Signer(key: one.key).token(url: one.url, body: body, now: now, jti: one.jti) == one.token, "\(one.name)"
+            )
             let verifier = SignatureVerifier(keys: SigningKeys(current: one.key, next: "other"))
             try verifier.verify(one.token, url: one.url, body: body, now: now)
             #expect(throws: SignatureVerifier.Fault.bodyHash) {
                 try verifier.verify(one.token, url: one.url, body: body + [1], now: now)
             }
             #expect(throws: SignatureVerifier.Fault.key) {
-                try SignatureVerifier(keys: SigningKeys(current: "x", next: "y")).verify(one.token, url: nil, body: body, now: now)
+                try SignatureVerifier(keys: SigningKeys(current: "x", next: "y")).verify(
+                    one.token, url: nil, body: body, now: now)
             }
         }
     }

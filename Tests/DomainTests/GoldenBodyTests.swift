@@ -19,10 +19,12 @@ import Testing
     }
 
     static let success = Outcome.response(
-        status: 200, headers: ["Content-Type": "application/json", "X-Request-Id": "r-1"], body: Array(#"{"ok":true}"#.utf8))
+        status: 200, headers: ["Content-Type": "application/json", "X-Request-Id": "r-1"],
+        body: Array(#"{"ok":true}"#.utf8))
 
     func expect(
-        _ message: Message, _ outcome: Outcome, is example: String, format: CallbackFormat = .observed, dlqId: String? = nil
+        _ message: Message, _ outcome: Outcome, is example: String, format: CallbackFormat = .observed,
+        dlqId: String? = nil
     ) throws {
         let body = CallbackEnvelope(message: message, outcome: outcome, format: format).encode(dlqId: dlqId)
         #expect(try Contract.value(body) == Contract.value(try Contract.bytes(example)), "\(example)")
@@ -49,7 +51,8 @@ import Testing
     @Test func messageViews() throws {
         let minimal = MessageRecord(
             url: "http://example.com", callerIP: "203.0.113.7", createdAt: Self.created, notBefore: Self.created)
-        let view = MessageView.json(of: Message(id: MessageID("msg_26hZCxZCuWyyTWPmSVBrNB882AExample2"), record: minimal, body: []))
+        let view = MessageView.json(
+            of: Message(id: MessageID("msg_26hZCxZCuWyyTWPmSVBrNB882AExample2"), record: minimal, body: []))
         #expect(try Contract.value(view) == Contract.value(try Contract.bytes("message-minimal")))
     }
 
@@ -68,7 +71,9 @@ import Testing
         let signature = Signer(key: "sig_contractCurrentKey0000000001").token(
             url: one.url, body: message.body, now: Timestamp(milliseconds: 1_735_689_601_000), jti: "jwt_example_1")
         var sent: [String: String] = ["Content-Length": String(message.body.count)]
-        for (name, value) in DeliveryHeaders.list(for: message, signature: signature, region: "EU-CENTRAL-1") { sent[name] = value }
+        for (name, value) in DeliveryHeaders.list(for: message, signature: signature, region: "EU-CENTRAL-1") {
+            sent[name] = value
+        }
         #expect(sent == one.headers)
     }
 }

@@ -17,7 +17,9 @@ import Testing
     }
 
     @Test func onlyTwoHundredsDeliver() {
-        for status in [200, 201, 204, 299] { #expect(decision(.response(status: status), Self.message()) == .delivered) }
+        for status in [200, 201, 204, 299] {
+            #expect(decision(.response(status: status), Self.message()) == .delivered)
+        }
         for status in [100, 199, 300, 301, 304, 400, 404, 429, 500, 503, 489] {
             #expect(decision(.response(status: status), Self.message()) != .delivered, "\(status)")
         }
@@ -26,7 +28,9 @@ import Testing
     @Test func theLastAttemptMakesADeadLetter() {
         #expect(decision(.response(status: 500), Self.message(retries: 2, retried: 2)) == .dead(dlqId: "1-1"))
         #expect(decision(.noResponse(reason: "timeout"), Self.message(retries: 0)) == .dead(dlqId: "1-1"))
-        #expect(decision(.response(status: 500), Self.message(retries: 2, retried: 1)) == .retry(at: Self.now.adding(milliseconds: 148_413)))
+        #expect(
+            decision(.response(status: 500), Self.message(retries: 2, retried: 1))
+                == .retry(at: Self.now.adding(milliseconds: 148_413)))
     }
 
     @Test func nonRetryableNeedsStatusAndHeader() {

@@ -13,35 +13,42 @@ import Testing
         try await redis.send("FLUSHALL")
         let faulty = FaultyRedis(redis.client, fault: fault, atCall: number)
         let store = Store(
-            redis: faulty, clock: NodeClock(), settings: StoreSettings(), logger: TestRedis.quiet, metrics: EngineMetrics())
+            redis: faulty, clock: NodeClock(), settings: StoreSettings(), logger: TestRedis.quiet,
+            metrics: EngineMetrics())
         try await store.clock.sync(over: redis.client)
         let sink = Sink()
         let node = RunningNode(store, redis) { delivery in
             sink.receive(delivery)
-            return .response(status: delivery.url.hasSuffix("/once") && delivery.header("Upstash-Retried") == "0" ? 500 : 200)
+            return .response(
+                status: delivery.url.hasSuffix("/once") && delivery.header("Upstash-Retried") == "0" ? 500 : 200)
         }
         let now = store.clock.now
         let record = NodeTests.record("http://a.test/once", retryDelay: "1", callback: "http://cb.test/")
         _ = try await store.publish(NodeTests.item(record, due: now))
         try await store.editTopic("t") { _ throws(RequestError) in
             try Topic.upserting(
-                [.init(name: "x", url: "http://x.test"), .init(name: "y", url: "http://y.test")], into: nil, name: "t", now: now,
+                [.init(name: "x", url: "http://x.test"), .init(name: "y", url: "http://y.test")], into: nil, name: "t",
+                now: now,
                 limits: Limits())
         }
         let topic = try #require(try await store.topicForPublish("t"))
         let entries = ["x", "y"].map { name in
             var record = NodeTests.record("http://\(name).test", callback: "http://cb.test/")
             (record.topic, record.endpoint) = ("t", name)
-            return PublishItem.Entry(id: MessageID.make(now: now).text, lane: record.lane, due: now, request: record.encode())
+            return PublishItem.Entry(
+                id: MessageID.make(now: now).text, lane: record.lane, due: now, request: record.encode())
         }
-        #expect(try await store.publish(PublishItem(entries: entries, body: [1], topic: (topic.name, topic.revision))) == .stored)
+        #expect(
+            try await store.publish(PublishItem(entries: entries, body: [1], topic: (topic.name, topic.revision)))
+                == .stored)
         @Sendable func callbacks(_ seen: [Delivery]) -> Set<String> {
             Set(seen.filter { $0.url == "http://cb.test/" }.compactMap { $0.header("Upstash-Message-Id") })
         }
         await sink.wait { callbacks($0).count >= 4 }
         await node.stop()
         #expect(callbacks(sink.seen).count == 4, "\(fault) at call \(number)")
-        #expect(Set(sink.seen.map(\.url)) == ["http://a.test/once", "http://x.test", "http://y.test", "http://cb.test/"])
+        #expect(
+            Set(sink.seen.map(\.url)) == ["http://a.test/once", "http://x.test", "http://y.test", "http://cb.test/"])
         #expect(try await redis.audit() == [], "\(fault) at call \(number)")
         #expect(try await redis.send("ZCARD", "roost:{0}:messages").int64 == 0, "\(fault) at call \(number)")
         return faulty.hasFired

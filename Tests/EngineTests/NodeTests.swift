@@ -8,7 +8,9 @@ import Testing
 
 /// A whole node over a real Redis, with a sender made of Swift.
 @Suite struct NodeTests {
-    static func record(_ url: String, retries: Int = 3, retryDelay: String? = nil, callback: String? = nil) -> MessageRecord {
+    static func record(_ url: String, retries: Int = 3, retryDelay: String? = nil, callback: String? = nil)
+        -> MessageRecord
+    {
         MessageRecord(
             url: url, retries: retries, retryDelay: retryDelay, callback: callback.map { CallbackSettings(url: $0) },
             callerIP: "127.0.0.1", createdAt: Timestamp(milliseconds: 0), notBefore: Timestamp(milliseconds: 0))
@@ -27,16 +29,22 @@ import Testing
         let sink = Sink()
         let node = RunningNode(store, redis) { delivery in
             sink.receive(delivery)
-            if delivery.url.hasSuffix("/fails-once"), !delivery.headers.contains(where: { $0 == ("Upstash-Retried", "1") }) {
+            if delivery.url.hasSuffix("/fails-once"),
+                !delivery.headers.contains(where: { $0 == ("Upstash-Retried", "1") })
+            {
                 return .response(status: 500)
             }
             return .response(status: 200, body: Array("ok".utf8))
         }
         let now = store.clock.now
         _ = try await store.publish(
-            Self.item(Self.record("http://a.test/fails-once", retryDelay: "50", callback: "http://b.test/cb"), due: now))
+            Self.item(Self.record("http://a.test/fails-once", retryDelay: "50", callback: "http://b.test/cb"), due: now)
+        )
         await sink.wait(for: 4)
-        #expect(sink.seen.map(\.url).sorted() == ["http://a.test/fails-once", "http://a.test/fails-once", "http://b.test/cb", "http://b.test/cb"])
+        #expect(
+            sink.seen.map(\.url).sorted() == [
+                "http://a.test/fails-once", "http://a.test/fails-once", "http://b.test/cb", "http://b.test/cb",
+            ])
         await node.stop()
         #expect(try await redis.audit() == [])
         #expect(try await redis.send("ZCARD", "roost:{0}:messages").int64 == 0)
@@ -56,7 +64,10 @@ import Testing
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<1000 {
                 let due = number % 2 == 0 ? now : now.adding(milliseconds: Int64(number))
-                group.addTask { _ = try await store.publish(Self.item(Self.record("http://h\(number % 7).test/"), due: due, body: "\(number)")) }
+                group.addTask {
+                    _ = try await store.publish(
+                        Self.item(Self.record("http://h\(number % 7).test/"), due: due, body: "\(number)"))
+                }
             }
             try await group.waitForAll()
         }

@@ -7,7 +7,12 @@ import TestSupport
 
 /// What was sent, and a way to wait for it without sleeping.
 final class Sink: Sendable {
-    private let state = Mutex<(seen: [Delivery], waiter: (condition: @Sendable ([Delivery]) -> Bool, continuation: CheckedContinuation<Void, Never>)?)>(([], nil))
+    private let state = Mutex<
+        (
+            seen: [Delivery],
+            waiter: (condition: @Sendable ([Delivery]) -> Bool, continuation: CheckedContinuation<Void, Never>)?
+        )
+    >(([], nil))
     var seen: [Delivery] { state.withLock { $0.seen } }
 
     func receive(_ delivery: Delivery) {
@@ -46,7 +51,8 @@ struct RunningNode {
 
     init(_ store: Store, _ redis: TestRedis, _ settings: EngineSettings = EngineSettings(), send: @escaping Sender) {
         let node = Node(
-            store: store, settings: settings, keys: SigningKeyring(SigningKeys.generate()), timers: redis.loop, send: send)
+            store: store, settings: settings, keys: SigningKeyring(SigningKeys.generate()), timers: redis.loop,
+            send: send)
         let subscription = RedisSubscription(
             url: redis.server.url, channel: "roost:{0}:wake", loop: redis.loop, logger: TestRedis.quiet)
         let (events, continuation) = AsyncStream.makeStream(of: WakeEvent.self)

@@ -22,16 +22,19 @@ import Testing
             ]
             let pages = StatusPages(unhealthy: { [] }, unready: { [] }, metrics: { "" })
             api = API(
-                store: store, keys: SigningKeyring(SigningKeys(current: "c", next: "n")), authenticator: Authenticator(tokens: tokens),
+                store: store, keys: SigningKeyring(SigningKeys(current: "c", next: "n")),
+                authenticator: Authenticator(tokens: tokens),
                 settings: APISettings(), status: pages, metrics: APIMetrics(), logger: TestRedis.quiet)
         }
 
         func call(
-            _ method: String, _ target: String, _ headers: [HeaderField] = [], body: String = "", token: String? = "secret"
+            _ method: String, _ target: String, _ headers: [HeaderField] = [], body: String = "",
+            token: String? = "secret"
         ) async -> (status: Int, body: String) {
             var headers = headers
             if let token { headers.append(("Authorization", "Bearer \(token)")) }
-            let response = await api.respond(to: APIRequest(method: method, target: target, headers: headers, body: Array(body.utf8)))
+            let response = await api.respond(
+                to: APIRequest(method: method, target: target, headers: headers, body: Array(body.utf8)))
             return (response.status, String(decoding: response.body, as: UTF8.self))
         }
 
@@ -46,11 +49,13 @@ import Testing
     @Test func publishReadCancel() async throws {
         let front = try await Front()
         let published = await front.call(
-            "POST", "/v2/publish/https://example.com/a?x=1", [("Upstash-Delay", "1h"), ("Upstash-Forward-X-Tenant", "acme")], body: "hi")
+            "POST", "/v2/publish/https://example.com/a?x=1",
+            [("Upstash-Delay", "1h"), ("Upstash-Forward-X-Tenant", "acme")], body: "hi")
         #expect(published.status == 200)
         let id = try front.id(published.body)
         let read = await front.call("GET", "/v2/messages/\(id)")
-        #expect(read.status == 200 && read.body.contains(#""X-Tenant":["acme"]"#) && read.body.contains(#""body":"hi""#))
+        #expect(
+            read.status == 200 && read.body.contains(#""X-Tenant":["acme"]"#) && read.body.contains(#""body":"hi""#))
         #expect(await front.call("DELETE", "/v2/messages/\(id)").status == 200)
         #expect(await front.call("GET", "/v2/messages/\(id)").status == 404)
         #expect(try await front.redis.audit() == [])
@@ -61,7 +66,9 @@ import Testing
         let front = try await Front()
         let made = await front.call(
             "POST", "/v2/topics/orders/endpoints",
-            body: #"{"endpoints":[{"name":"a","url":"https://a.example.com"},{"name":"b","url":"https://b.example.com"}]}"#)
+            body:
+                #"{"endpoints":[{"name":"a","url":"https://a.example.com"},{"name":"b","url":"https://b.example.com"}]}"#
+        )
         #expect(made.status == 200)
         let published = await front.call("POST", "/v2/publish/orders", [("Upstash-Delay", "60s")], body: "x")
         #expect(published.status == 200)
@@ -81,7 +88,8 @@ import Testing
         #expect(await front.call("POST", "/v2/publish/https://example.com", token: "read").status == 403)
         #expect(await front.call("GET", "/v2/topics", token: "read").status == 200)
         #expect(await front.call("GET", "/v2/keys", token: "read").status == 403)
-        #expect(await front.call("POST", "/v2/publish/https://example.com?qstash_token=secret", token: nil).status == 200)
+        #expect(
+            await front.call("POST", "/v2/publish/https://example.com?qstash_token=secret", token: nil).status == 200)
         await front.redis.close()
     }
 
@@ -100,15 +108,22 @@ import Testing
             let answer = await front.call("POST", "/v2/publish/https://example.com", [header])
             #expect(answer.status == status && answer.body.contains(#"{"error":"#), "\(header): \(answer)")
             guard status == 400 else { continue }
-            #expect(answer.body.lowercased().contains(header.name.lowercased().replacingOccurrences(of: "upstash-", with: "")), "\(answer.body)")
+            #expect(
+                answer.body.lowercased().contains(
+                    header.name.lowercased().replacingOccurrences(of: "upstash-", with: "")), "\(answer.body)")
         }
-        for target in ["http://127.0.0.1/x", "http://[::1]/", "http://2130706433/", "http://localhost/", "ftp://a", "https:///x", ""] {
+        for target in [
+            "http://127.0.0.1/x", "http://[::1]/", "http://2130706433/", "http://localhost/", "ftp://a", "https:///x",
+            "",
+        ] {
             #expect(await front.call("POST", "/v2/publish/" + target).status == 400, "\(target)")
         }
         #expect(await front.call("GET", "/v2/publish/https://example.com").status == 405)
         #expect(await front.call("GET", "/v2/nothing").status == 404)
         #expect(try await front.stored() == 0)
-        #expect(await front.call("POST", "/v2/publish/https://example.com", [("Upstash-Retry-Delay", "pow(10,400)")]).status == 200)
+        #expect(
+            await front.call("POST", "/v2/publish/https://example.com", [("Upstash-Retry-Delay", "pow(10,400)")]).status
+                == 200)
         await front.redis.close()
     }
 }

@@ -12,7 +12,8 @@ import Testing
         settings.port = 0
         settings.maxBody = { _, _ in 1000 }
         let front = HTTPFront(
-            settings: settings, group: MultiThreadedEventLoopGroup.singleton, metrics: APIMetrics(), logger: TestRedis.quiet
+            settings: settings, group: MultiThreadedEventLoopGroup.singleton, metrics: APIMetrics(),
+            logger: TestRedis.quiet
         ) { request in APIResponse(text: "\(request.method) \(request.target) \(request.body.count)") }
         return (front, try await front.start())
     }
@@ -53,17 +54,23 @@ import Testing
 
     @Test func aRawTargetArrivesByteForByte() async throws {
         let (front, port) = try await Self.front()
-        let answer = await Self.talk(port, Array("POST /v2/publish/https://e.com/a//b/../c%20?x=%26 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi".utf8))
+        let answer = await Self.talk(
+            port,
+            Array(
+                "POST /v2/publish/https://e.com/a//b/../c%20?x=%26 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
+                    .utf8))
         #expect(answer.contains("POST /v2/publish/https://e.com/a//b/../c%20?x=%26 2"))
         await front.shutDown(within: .seconds(1))
     }
 
     @Test func anOversizedBodyIsRefusedBeforeItIsRead() async throws {
         let (front, port) = try await Self.front()
-        let declared = await Self.talk(port, Array("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n".utf8))
+        let declared = await Self.talk(
+            port, Array("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n".utf8))
         #expect(declared.hasPrefix("HTTP/1.1 413") && declared.contains(#"{"error":"#))
         let chunk = "400\r\n" + String(repeating: "x", count: 1024) + "\r\n"
-        let chunked = await Self.talk(port, Array("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\(chunk)".utf8))
+        let chunked = await Self.talk(
+            port, Array("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\(chunk)".utf8))
         #expect(chunked.hasPrefix("HTTP/1.1 413"))
         await front.shutDown(within: .seconds(1))
     }
@@ -73,8 +80,12 @@ import Testing
         let bomb = (0..<400).map { "X-\($0): 1\r\n" }.joined()
         #expect(await Self.talk(port, Array("GET / HTTP/1.1\r\nHost: a\r\n\(bomb)\r\n".utf8)).hasPrefix("HTTP/1.1 431"))
         let long = String(repeating: "a", count: 100_000)
-        #expect(await Self.talk(port, Array("GET / HTTP/1.1\r\nHost: a\r\nX: \(long)\r\n\r\n".utf8)).hasPrefix("HTTP/1.1 431"))
-        #expect(await Self.talk(port, Array("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".utf8)).hasPrefix("HTTP/1.1 400"))
+        #expect(
+            await Self.talk(port, Array("GET / HTTP/1.1\r\nHost: a\r\nX: \(long)\r\n\r\n".utf8)).hasPrefix(
+                "HTTP/1.1 431"))
+        #expect(
+            await Self.talk(port, Array("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".utf8))
+                .hasPrefix("HTTP/1.1 400"))
         #expect(await Self.talk(port, Array("nonsense\r\n\r\n".utf8)).hasPrefix("HTTP/1.1 400"))
         let after = await Self.talk(port, Array("GET /still HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8))
         #expect(after.contains("GET /still 0"))

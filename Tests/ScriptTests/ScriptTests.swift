@@ -21,7 +21,8 @@ import Testing
         }
 
         func publish(_ id: String, due: Int64? = nil, lane: String = "host:a") async throws -> String? {
-            try await run(Scripts.publish, "20000", "1", "", "", "body", "", "1", id, lane, "\(due ?? now)", "{}").last?.string
+            try await run(Scripts.publish, "20000", "1", "", "", "body", "", "1", id, lane, "\(due ?? now)", "{}").last?
+                .string
         }
 
         func renew(_ node: String) async throws { _ = try await run(Scripts.renew, node, "\(now + 10_000)", "extend") }
@@ -32,10 +33,14 @@ import Testing
             return reply.dropFirst(3).compactMap { $0.array }.map { ($0[0].string ?? "", $0[1].string ?? "") }
         }
 
-        func settle(_ node: String, _ id: String, _ place: String, _ step: String, _ value: String = "", callback: String? = nil)
+        func settle(
+            _ node: String, _ id: String, _ place: String, _ step: String, _ value: String = "", callback: String? = nil
+        )
             async throws -> String?
         {
-            var words = [node, "60000", "1000000", "20000", "1", id, place, step, "decided", value, "500", "{}", "", "boom"]
+            var words = [
+                node, "60000", "1000000", "20000", "1", id, place, step, "decided", value, "500", "{}", "", "boom",
+            ]
             words += callback.map { ["1", $0, "host:cb", "\(now)", "{}", "envelope"] } ?? ["0"]
             let reply = try await redis.client.run(
                 Scripts.settle, keys: ["roost:{0}"], arguments: (["\(now)"] + words).map(RedisPart.text))
@@ -125,10 +130,13 @@ import Testing
     /// What a script's header names is what it may touch: each file tells its keys, arguments, answer and writes.
     @Test func everyScriptHasAHeader() throws {
         let folder = Contract.top.appendingPathComponent("lua")
-        for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) where name.hasSuffix(".lua") && name != "prelude.lua" {
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        where name.hasSuffix(".lua") && name != "prelude.lua" {
             let text = try String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)
             #expect(text.hasPrefix("#!lua"), "\(name)")
-            for word in ["KEYS[1]", "ARGV[1]", "returns", "writes"] { #expect(text.contains(word), "\(name) lacks \(word)") }
+            for word in ["KEYS[1]", "ARGV[1]", "returns", "writes"] {
+                #expect(text.contains(word), "\(name) lacks \(word)")
+            }
         }
     }
 }

@@ -26,7 +26,8 @@ struct Bench: AsyncParsableCommand {
     var messages = 20_000
     @Option(help: "Callers that publish at the same time.")
     var concurrency = 64
-    @Option(help: "Open loop: publishes started a second, whether or not earlier ones were answered; 0 is a closed loop.")
+    @Option(
+        help: "Open loop: publishes started a second, whether or not earlier ones were answered; 0 is a closed loop.")
     var rate = 0
     @Option(help: "Bytes of each body.")
     var size = 128
@@ -47,7 +48,8 @@ struct Bench: AsyncParsableCommand {
 
     func validate() throws {
         for (name, value, least) in [
-            ("messages", messages, 1), ("concurrency", concurrency, 1), ("rate", rate, 0), ("size", size, 0), ("delay", delay, 0),
+            ("messages", messages, 1), ("concurrency", concurrency, 1), ("rate", rate, 0), ("size", size, 0),
+            ("delay", delay, 0),
             ("due-in", dueIn, 0), ("hang", hang, 0), ("hang-hosts", hangHosts, 1),
         ] where value < least { throw ValidationError("--\(name) must be at least \(least)") }
         if size > 1 << 20 { throw ValidationError("--size must be at most 1048576") }

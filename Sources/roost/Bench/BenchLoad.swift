@@ -17,7 +17,8 @@ struct BenchLoad: Sendable {
     }
 
     private final class Tally: Sendable {
-        private let state = Mutex((latency: Histogram<UInt64>(numberOfSignificantValueDigits: .three), failures: [String: Int]()))
+        private let state = Mutex(
+            (latency: Histogram<UInt64>(numberOfSignificantValueDigits: .three), failures: [String: Int]()))
         private let next = Atomic<Int>(0)
 
         /// The number of the next message.
@@ -87,7 +88,9 @@ struct BenchLoad: Sendable {
         [("Authorization", "Bearer \(BenchServer.token)"), ("Content-Type", "text/plain")]
     }
 
-    private func post(_ destination: String, _ headers: [(name: String, value: String)], _ body: [UInt8]) async -> String? {
+    private func post(_ destination: String, _ headers: [(name: String, value: String)], _ body: [UInt8]) async
+        -> String?
+    {
         let exchange = HTTPExchange(
             url: "\(server.url)/v2/publish/\(destination)", method: "POST", headers: headers, body: body,
             timeoutMilliseconds: 60_000)

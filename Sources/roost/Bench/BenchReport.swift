@@ -25,7 +25,8 @@ struct BenchReport {
 
     private var publishRate: Double { Double(bench.messages) / max(1e-6, seconds(publishTime)) }
     private var deliveryRate: Double {
-        arrivals.totalCount == 0 ? 0 : Double(arrivals.totalCount) / max(1e-6, seconds(bench.dueIn > 0 ? arrivalTime : totalTime))
+        arrivals.totalCount == 0
+            ? 0 : Double(arrivals.totalCount) / max(1e-6, seconds(bench.dueIn > 0 ? arrivalTime : totalTime))
     }
 
     private func seconds(_ duration: Duration) -> Double {
@@ -36,7 +37,9 @@ struct BenchReport {
 
     private func line(_ histogram: Histogram<UInt64>) -> String {
         Self.percentiles.map { percentile in
-            let name = percentile == 100 ? "max" : "p\(percentile == percentile.rounded() ? "\(Int(percentile))" : "\(percentile)")"
+            let name =
+                percentile == 100
+                ? "max" : "p\(percentile == percentile.rounded() ? "\(Int(percentile))" : "\(percentile)")"
             return "\(name) \(milliseconds(histogram, percentile)) ms"
         }.joined(separator: "  ")
     }
@@ -53,10 +56,13 @@ struct BenchReport {
             let what = bench.delay > 0 || bench.dueIn > 0 ? "lateness" : "latency"
             lines.append(String(format: "delivery   %.0f/s   ", deliveryRate) + "\(what): " + line(arrivals))
         }
-        lines.append(String(
-            format: "cpu        server %.1f us, Redis %.1f us a message", perMessage.server, perMessage.redis))
+        lines.append(
+            String(
+                format: "cpu        server %.1f us, Redis %.1f us a message", perMessage.server, perMessage.redis))
         lines.append(String(format: "memory     server %.1f MiB resident", Double(serverMemory) / 1_048_576))
-        if let memoryPerMessage { lines.append(String(format: "           Redis %.0f bytes a waiting message", memoryPerMessage)) }
+        if let memoryPerMessage {
+            lines.append(String(format: "           Redis %.0f bytes a waiting message", memoryPerMessage))
+        }
         return lines.joined(separator: "\n")
     }
 
@@ -69,8 +75,10 @@ struct BenchReport {
         if let memoryPerMessage { figures.append(("redisBytesPerWaitingMessage", memoryPerMessage)) }
         for (name, histogram) in [("publish", published), ("delivery", arrivals)] where histogram.totalCount > 0 {
             for percentile in Self.percentiles {
-                let digits = "\(percentile)".replacingOccurrences(of: ".0", with: "").replacingOccurrences(of: ".", with: "")
-                figures.append(("\(name)P\(digits)Milliseconds", Double(histogram.valueAtPercentile(percentile)) / 1000))
+                let digits = "\(percentile)".replacingOccurrences(of: ".0", with: "").replacingOccurrences(
+                    of: ".", with: "")
+                figures.append(
+                    ("\(name)P\(digits)Milliseconds", Double(histogram.valueAtPercentile(percentile)) / 1000))
             }
         }
         return "{" + figures.map { "\"\($0.0)\":" + String(format: "%.3f", $0.1) }.joined(separator: ",") + "}"

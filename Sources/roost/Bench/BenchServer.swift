@@ -63,10 +63,12 @@ final class BenchServer: Sendable {
     func waitUntilReady(_ curl: CurlClient) async throws {
         let deadline = ContinuousClock.now + .seconds(30)
         while ContinuousClock.now < deadline {
-            let exchange = HTTPExchange(url: url + "/ready", method: "GET", headers: [], body: [], timeoutMilliseconds: 1000)
+            let exchange = HTTPExchange(
+                url: url + "/ready", method: "GET", headers: [], body: [], timeoutMilliseconds: 1000)
             if case .response(let response) = await curl.send(exchange), response.status == 200 { return }
             if ChildProcess.hasEnded(pid) != nil {
-                throw CommandFailure(text: "roost serve ended: " + ((try? String(contentsOfFile: log, encoding: .utf8)) ?? ""))
+                throw CommandFailure(
+                    text: "roost serve ended: " + ((try? String(contentsOfFile: log, encoding: .utf8)) ?? ""))
             }
             try await Task.sleep(for: .milliseconds(20))
         }

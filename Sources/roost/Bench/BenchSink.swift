@@ -71,7 +71,9 @@ final class BenchSink: Sendable {
     private func note(_ change: (inout State) -> Void) {
         let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
             change(&state)
-            guard let waiter = state.waiter, state.count >= waiter.count, state.hanging >= waiter.hanging else { return nil }
+            guard let waiter = state.waiter, state.count >= waiter.count, state.hanging >= waiter.hanging else {
+                return nil
+            }
             state.waiter = nil
             return waiter.continuation
         }

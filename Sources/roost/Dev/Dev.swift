@@ -99,7 +99,9 @@ final class DataFolder: Sendable {
             throw CommandFailure(text: "--data: can't make \(path): \(error.localizedDescription)")
         }
         lock = open(path + "/lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
-        guard lock >= 0 else { throw CommandFailure(text: "--data: can't write in \(path): \(String(cString: strerror(errno)))") }
+        guard lock >= 0 else {
+            throw CommandFailure(text: "--data: can't write in \(path): \(String(cString: strerror(errno)))")
+        }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
             throw CommandFailure(text: "--data: another roost dev uses \(path); stop it or name another folder")
         }

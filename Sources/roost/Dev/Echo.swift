@@ -48,7 +48,9 @@ struct Echo: Sendable {
     /// The start of a body on one line; nothing that a terminal would obey.
     private static func preview(_ body: [UInt8]) -> String {
         let text = String(decoding: body.prefix(300), as: UTF8.self)
-        let plain = String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) ? " " : $0 }))
+        let plain = String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.map { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) ? " " : $0 }))
         return plain + (body.count > 300 ? "…" : "")
     }
 

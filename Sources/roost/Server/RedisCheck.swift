@@ -30,7 +30,8 @@ struct RedisCheck {
         if info["aof_enabled"] == "1" { return }
         let saves = try? await redis.send(RedisCommand("CONFIG", "GET", "save"))
         let points = saves?.array?.last?.string ?? ""
-        let what = points.isEmpty
+        let what =
+            points.isEmpty
             ? "Redis keeps nothing on disk: a restart of Redis loses every message"
             : "Redis keeps snapshots only: a crash of Redis loses what came after the last one"
         let how = "; set appendonly yes"

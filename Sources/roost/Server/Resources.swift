@@ -7,7 +7,8 @@ enum Resources {
     /// Thousands of connections need as many descriptors as may be had.
     static func raiseDescriptorLimit() {
         var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < limit.rlim_max
+        else { return }
         limit.rlim_cur = limit.rlim_max
         _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
@@ -15,7 +16,8 @@ enum Resources {
     /// The PEM file curl is to trust: the one the environment names or curl's own (nil), with the further roots of
     /// `extra` behind it, for which a file is made that stays for the life of this process.
     static func trustRoots(extra: String?, environment: [String: String]) throws -> String? {
-        let base = environment["CURL_CA_BUNDLE"].flatMap { $0.isEmpty ? nil : $0 }
+        let base =
+            environment["CURL_CA_BUNDLE"].flatMap { $0.isEmpty ? nil : $0 }
             ?? environment["SSL_CERT_FILE"].flatMap { $0.isEmpty ? nil : $0 }
         guard let extra else { return base }
         guard let added = try? Data(contentsOf: URL(fileURLWithPath: extra)) else {
@@ -25,10 +27,13 @@ enum Resources {
             throw CommandFailure(text: "ROOST_CA_FILE: \(extra) holds no PEM certificate", status: 2)
         }
         let system = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"]
-        let roots = ([base].compactMap { $0 } + system).lazy.compactMap { FileManager.default.contents(atPath: $0) }.first
+        let roots = ([base].compactMap { $0 } + system).lazy.compactMap { FileManager.default.contents(atPath: $0) }
+            .first
         let path = NSTemporaryDirectory() + "/roost-roots-\(getpid()).pem"
-        guard FileManager.default.createFile(
-            atPath: path, contents: (roots ?? Data()) + Data("\n".utf8) + added, attributes: [.posixPermissions: 0o600])
+        guard
+            FileManager.default.createFile(
+                atPath: path, contents: (roots ?? Data()) + Data("\n".utf8) + added,
+                attributes: [.posixPermissions: 0o600])
         else { throw CommandFailure(text: "can't write \(path)") }
         return path
     }

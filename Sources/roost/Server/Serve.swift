@@ -16,7 +16,8 @@ struct Serve: AsyncParsableCommand {
 
     @OptionGroup var options: ServerOptions
 
-    @Option(name: .customLong("redis-url"), help: "ROOST_REDIS_URL; without a password, which belongs in the environment.")
+    @Option(
+        name: .customLong("redis-url"), help: "ROOST_REDIS_URL; without a password, which belongs in the environment.")
     var redisURL: String?
 
     func run() async throws {

@@ -75,7 +75,8 @@ struct Server: Sendable {
         if let given = settings.signingKeys, given != keyring.keys {
             logger.warning("the signing keys in Redis differ from the ones configured: Redis's are in force")
         }
-        try await serve(group: group, redis: redis, store: store, keyring: keyring, nodeBox: nodeBox, stopping: stopping)
+        try await serve(
+            group: group, redis: redis, store: store, keyring: keyring, nodeBox: nodeBox, stopping: stopping)
         await redis.shutDown()
     }
 
@@ -130,7 +131,8 @@ struct Server: Sendable {
 
     private func announce(_ port: Int) {
         let host = settings.host.contains(":") ? "[\(settings.host)]" : settings.host
-        logger.notice("running at http://\(host):\(port)", metadata: ["roles": "\(settings.roles.map(\.rawValue).sorted())"])
+        logger.notice(
+            "running at http://\(host):\(port)", metadata: ["roles": "\(settings.roles.map(\.rawValue).sorted())"])
         ready(port)
     }
 
@@ -153,7 +155,8 @@ struct Server: Sendable {
             curl.addressGuard = CurlSender.addressGuard(settings.policy)
         } else {
             logger.warning(
-                "deliveries go through a proxy: Roost judges names and literal addresses only, the proxy must guard the rest")
+                "deliveries go through a proxy: Roost judges names and literal addresses only, the proxy must guard the rest"
+            )
         }
         return CurlClient(settings: curl)
     }

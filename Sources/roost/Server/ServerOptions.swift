@@ -28,8 +28,12 @@ struct ServerOptions: ParsableArguments {
         for pair in pairs where !pair.contains("=") { throw ValidationError("--set \(pair) must be NAME=VALUE") }
         for pair in pairs {
             let name = String(pair.prefix { $0 != "=" })
-            guard let setting = Setting.named(name) else { throw ValidationError("--set \(name): there is no such setting") }
-            if setting.isSecret { throw ValidationError("--set \(name): a secret on the command line is seen by all; use \(name)_FILE") }
+            guard let setting = Setting.named(name) else {
+                throw ValidationError("--set \(name): there is no such setting")
+            }
+            if setting.isSecret {
+                throw ValidationError("--set \(name): a secret on the command line is seen by all; use \(name)_FILE")
+            }
         }
         if let port, !(0...65_535).contains(port) { throw ValidationError("--port must be 0 to 65535") }
     }

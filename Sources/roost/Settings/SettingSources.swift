@@ -15,12 +15,17 @@ struct SettingSources {
     /// From flags, names as in the environment.
     var flags: [String: String] = [:]
 
-    init(environment: [String: String] = ProcessInfo.processInfo.environment, file: String? = nil, flags: [String: String] = [:]) {
+    init(
+        environment: [String: String] = ProcessInfo.processInfo.environment, file: String? = nil,
+        flags: [String: String] = [:]
+    ) {
         (self.environment, self.file, self.flags) = (environment, file ?? environment["ROOST_CONFIG"], flags)
     }
 
     /// - Parameter check: further rules for the finished settings.
-    func load(into defaults: Settings = Settings(), check: (Settings) -> [String] = { _ in [] }) throws(SettingProblems) -> Settings {
+    func load(into defaults: Settings = Settings(), check: (Settings) -> [String] = { _ in [] }) throws(SettingProblems)
+        -> Settings
+    {
         var settings = defaults
         var problems: [String] = []
         let file = readFile(&problems)
@@ -28,11 +33,14 @@ struct SettingSources {
             problems.append("\(name): there is no such setting\(Self.suggestion(name))")
         }
         for setting in Setting.all {
-            guard let text = flags[setting.name] ?? file[setting.name] ?? fromEnvironment(setting, &problems) else { continue }
+            guard let text = flags[setting.name] ?? file[setting.name] ?? fromEnvironment(setting, &problems) else {
+                continue
+            }
             do {
                 try setting.apply(text, &settings)
             } catch let error as InvalidSetting {
-                problems.append("\(setting.name): \(error.text)" + (setting.isSecret ? "" : " (it is \"\(text.prefix(100))\")"))
+                problems.append(
+                    "\(setting.name): \(error.text)" + (setting.isSecret ? "" : " (it is \"\(text.prefix(100))\")"))
             } catch {
                 problems.append("\(setting.name): \(error)")
             }

@@ -18,7 +18,10 @@ struct Setting: Sendable {
     let help: String
     let apply: @Sendable (String, inout Settings) throws -> Void
 
-    private init(_ name: String, secret: Bool, _ help: String, _ apply: @escaping @Sendable (String, inout Settings) throws -> Void) {
+    private init(
+        _ name: String, secret: Bool, _ help: String,
+        _ apply: @escaping @Sendable (String, inout Settings) throws -> Void
+    ) {
         (self.name, isSecret, self.help, self.apply) = (name, secret, help, apply)
     }
 
@@ -34,7 +37,8 @@ struct Setting: Sendable {
     static func named(_ name: String) -> Setting? { all.first { $0.name == name } }
 
     private static let server: [Setting] = [
-        .secret("ROOST_REDIS_URL", "redis://[user:password@]host:port[/db], rediss://…, unix:///path") { text, settings in
+        .secret("ROOST_REDIS_URL", "redis://[user:password@]host:port[/db], rediss://…, unix:///path") {
+            text, settings in
             do { settings.redisURL = try RedisURL(text) } catch { throw InvalidSetting("\(error)") }
         },
         .plain("ROOST_LISTEN", "address of the API, host:port") { text, settings in
@@ -74,19 +78,24 @@ struct Setting: Sendable {
         .secret("QSTASH_TOKEN", "the token with all rights") { text, settings in
             settings.token = try SettingText.secret(text)
         },
-        .secret("ROOST_TOKENS", #"further tokens: [{"name":"ci","secret":"…","scopes":["publish","read"]}]"#) { text, settings in
-            do { settings.tokens = try AccessToken.parseList(Array(text.utf8)) } catch { throw InvalidSetting("\(error)") }
+        .secret("ROOST_TOKENS", #"further tokens: [{"name":"ci","secret":"…","scopes":["publish","read"]}]"#) {
+            text, settings in
+            do { settings.tokens = try AccessToken.parseList(Array(text.utf8)) } catch {
+                throw InvalidSetting("\(error)")
+            }
         },
         .secret("QSTASH_CURRENT_SIGNING_KEY", "signs deliveries; used only while Redis has no keys") { text, settings in
             settings.currentSigningKey = try SettingText.secret(text)
         },
-        .secret("QSTASH_NEXT_SIGNING_KEY", "the key that follows; used only while Redis has no keys") { text, settings in
+        .secret("QSTASH_NEXT_SIGNING_KEY", "the key that follows; used only while Redis has no keys") {
+            text, settings in
             settings.nextSigningKey = try SettingText.secret(text)
         },
     ]
 
     private static let network: [Setting] = [
-        .plain("ROOST_ALLOW_NETWORKS", "private ranges that may be delivered to: 10.0.0.0/8,fd00::/8") { text, settings in
+        .plain("ROOST_ALLOW_NETWORKS", "private ranges that may be delivered to: 10.0.0.0/8,fd00::/8") {
+            text, settings in
             settings.allowNetworks = try SettingText.networks(text)
         },
         .plain("ROOST_ALLOW_HOSTS", "hosts that may be delivered to although private") { text, settings in
@@ -106,7 +115,9 @@ struct Setting: Sendable {
             settings.trustedProxies = try SettingText.networks(text)
         },
         .plain("ROOST_REGION", "Upstash-Region of deliveries, empty for none") { text, settings in
-            guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { throw InvalidSetting("must be one ASCII word") }
+            guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+                throw InvalidSetting("must be one ASCII word")
+            }
             settings.engine.region = text.isEmpty ? nil : text
         },
     ]
@@ -118,7 +129,8 @@ struct Setting: Sendable {
         .plain("ROOST_MAX_IN_FLIGHT_BYTES", "bytes of messages in flight in this process") { text, settings in
             settings.engine.maxInFlightBytes = try SettingText.bytes(text)
         },
-        .plain("ROOST_LANE_SHARE", "a lane starts only with fewer in flight than share x what is free") { text, settings in
+        .plain("ROOST_LANE_SHARE", "a lane starts only with fewer in flight than share x what is free") {
+            text, settings in
             guard let share = Double(text), share > 0, share <= 1000 else {
                 throw InvalidSetting("must be a number above 0, at most 1000")
             }

@@ -58,8 +58,11 @@ enum SettingText {
             host = text[..<colon]
             port = text[text.index(after: colon)...]
             if host.isEmpty { host = "0.0.0.0" }
-            if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-            else if host.contains(":") { throw InvalidSetting("an IPv6 address needs brackets: [::1]:8080") }
+            if host.hasPrefix("["), host.hasSuffix("]") {
+                host = host.dropFirst().dropLast()
+            } else if host.contains(":") {
+                throw InvalidSetting("an IPv6 address needs brackets: [::1]:8080")
+            }
         }
         guard let number = Int(port), (0...65_535).contains(number) else {
             throw InvalidSetting("must be host:port with a port from 0 to 65535")

@@ -59,14 +59,16 @@ struct Settings: Sendable {
         var found: [String] = []
         let limits = engine.limits
         if limits.defaultRetries > limits.maxRetries {
-            found.append("ROOST_DEFAULT_RETRIES (\(limits.defaultRetries)) is above ROOST_MAX_RETRIES (\(limits.maxRetries))")
+            found.append(
+                "ROOST_DEFAULT_RETRIES (\(limits.defaultRetries)) is above ROOST_MAX_RETRIES (\(limits.maxRetries))")
         }
         if (currentSigningKey == nil) != (nextSigningKey == nil) {
             found.append("QSTASH_CURRENT_SIGNING_KEY and QSTASH_NEXT_SIGNING_KEY must be given together")
         }
         if engine.maxInFlightBytes < limits.maxMessageBytes {
             found.append(
-                "ROOST_MAX_IN_FLIGHT_BYTES (\(engine.maxInFlightBytes)) is below ROOST_MAX_MESSAGE_BYTES (\(limits.maxMessageBytes))")
+                "ROOST_MAX_IN_FLIGHT_BYTES (\(engine.maxInFlightBytes)) is below ROOST_MAX_MESSAGE_BYTES (\(limits.maxMessageBytes))"
+            )
         }
         return found
     }
@@ -74,10 +76,13 @@ struct Settings: Sendable {
     /// What `roost serve` refuses although each value may be read: production needs secrets that are secret.
     func productionProblems() -> [String] {
         var found: [String] = []
-        if redisURL == nil { found.append("ROOST_REDIS_URL is missing: redis://[user:password@]host:port[/db] or unix:///path") }
+        if redisURL == nil {
+            found.append("ROOST_REDIS_URL is missing: redis://[user:password@]host:port[/db] or unix:///path")
+        }
         if let token {
             if token == DevelopmentCredentials.token {
-                found.append("QSTASH_TOKEN is the public development token: set one of your own, e.g. `openssl rand -base64 32`")
+                found.append(
+                    "QSTASH_TOKEN is the public development token: set one of your own, e.g. `openssl rand -base64 32`")
             } else if token.utf8.count < AccessToken.shortestSecret {
                 found.append("QSTASH_TOKEN is weak: it needs at least \(AccessToken.shortestSecret) bytes")
             }
@@ -88,9 +93,12 @@ struct Settings: Sendable {
             found.append("ROOST_TOKENS: \(token.name) is the public development token")
         }
         for token in tokens where token.isWeak {
-            found.append("ROOST_TOKENS: \(token.name) is weak: a secret needs at least \(AccessToken.shortestSecret) bytes")
+            found.append(
+                "ROOST_TOKENS: \(token.name) is weak: a secret needs at least \(AccessToken.shortestSecret) bytes")
         }
-        for (name, key) in [("QSTASH_CURRENT_SIGNING_KEY", currentSigningKey), ("QSTASH_NEXT_SIGNING_KEY", nextSigningKey)] {
+        for (name, key) in [
+            ("QSTASH_CURRENT_SIGNING_KEY", currentSigningKey), ("QSTASH_NEXT_SIGNING_KEY", nextSigningKey),
+        ] {
             guard let key else { continue }
             if key == DevelopmentCredentials.keys.current || key == DevelopmentCredentials.keys.next {
                 found.append("\(name) is a public development key: leave it out and Roost makes one")
