@@ -3,30 +3,32 @@
 extension Timestamp {
     /// `2027-03-14T07:00:00.000Z`, in UTC.
     package var iso8601: String {
-        let day = Int64((Double(seconds) / 86_400).rounded(.down))
-        let (year, month, date) = Self.civil(day: day)
-        let second = seconds - day * 86_400
         let millisecond = milliseconds - Saturating.multiply(seconds, 1000)
-        func padded(_ value: Int64, _ width: Int) -> String {
-            let digits = String(value)
-            return String(repeating: "0", count: max(0, width - digits.count)) + digits
-        }
-        return "\(padded(year, 4))-\(padded(month, 2))-\(padded(date, 2))T"
-            + "\(padded(second / 3600, 2)):\(padded(second / 60 % 60, 2)):\(padded(second % 60, 2))"
-            + ".\(padded(millisecond, 3))Z"
+        let digits = String(millisecond)
+        return text(offset: 0) + "." + String(repeating: "0", count: 3 - digits.count) + digits + "Z"
     }
 
-    /// The Gregorian date of a day counted from 1970-01-01.
-    private static func civil(day: Int64) -> (year: Int64, month: Int64, date: Int64) {
-        // Counted from 0000-03-01, so that the leap day is the last of its year, in cycles of 400 years.
-        let shifted = day + 719_468
-        let cycle = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-        let dayOfCycle = shifted - cycle * 146_097
-        let yearOfCycle = (dayOfCycle - dayOfCycle / 1460 + dayOfCycle / 36_524 - dayOfCycle / 146_096) / 365
-        let dayOfYear = dayOfCycle - (365 * yearOfCycle + yearOfCycle / 4 - yearOfCycle / 100)
-        let monthFromMarch = (5 * dayOfYear + 2) / 153
-        let date = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
-        let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-        return (yearOfCycle + cycle * 400 + (month <= 2 ? 1 : 0), month, date)
+    /// `2027-03-14T03:00:00-04:00`, or with `Z` for an offset of 0 where `zulu`.
+    ///
+    /// - Parameter offset: seconds east of UTC.
+    package func iso8601(offset: Int64, zulu: Bool = false) -> String {
+        if zulu, offset == 0 { return text(offset: 0) + "Z" }
+        let minutes = offset.magnitude / 60
+        return text(offset: offset) + (offset < 0 ? "-" : "+") + Self.padded(Int64(minutes / 60), 2) + ":"
+            + Self.padded(Int64(minutes % 60), 2)
+    }
+
+    private func text(offset: Int64) -> String {
+        let local = Saturating.add(seconds, offset)
+        let day = local >= 0 ? local / 86_400 : (local - 86_399) / 86_400
+        let second = local - day * 86_400
+        let civil = CivilDate(day: day)
+        return "\(Self.padded(civil.year, 4))-\(Self.padded(civil.month, 2))-\(Self.padded(civil.date, 2))T"
+            + "\(Self.padded(second / 3600, 2)):\(Self.padded(second / 60 % 60, 2)):\(Self.padded(second % 60, 2))"
+    }
+
+    private static func padded(_ value: Int64, _ width: Int) -> String {
+        let digits = String(value)
+        return String(repeating: "0", count: max(0, width - digits.count)) + digits
     }
 }
