@@ -125,10 +125,27 @@ local function remember_ended(id, now)
   redis.call('ZADD', key('ended'), text(now), id)
 end
 
--- The end of a message of which nothing is kept.
+-- A schedule tells how the messages of its last run ended, and of no other run.
+local function note_end(schedule, id, result)
+  if schedule and redis.call('HEXISTS', key('states', schedule), id) == 1 then
+    redis.call('HSET', key('states', schedule), id, result)
+  end
+end
+
+-- When a schedule runs next, in ms; nil or false: not by itself (it is paused, or never matches again).
+local function plan_run(id, time)
+  redis.call('ZADD', key('schedules'), time or '+inf', id)
+  if time and redis.call('ZRANGE', key('schedules'), 0, 0)[1] == id then
+    redis.call('PUBLISH', key('wake'), 'tick ' .. time)
+  end
+end
+
+-- The end of a cancelled message, of which nothing is kept.
 local function forget(id, now)
   local message = key('message', id)
-  release_body(redis.call('HGET', message, 'shared'))
+  local record = redis.call('HMGET', message, 'shared', 'schedule')
+  release_body(record[1])
+  note_end(record[2], id, 'FAIL')
   redis.call('DEL', message)
   redis.call('ZREM', key('messages'), id)
   remember_ended(id, now)

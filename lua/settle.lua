@@ -24,7 +24,7 @@
 --   returns  {"ok", result ...}: "delivered", "retry", "dead", "canceled", or "stale": the attempt is no longer
 --            the caller's (its lease ended, or this call arrived before), and nothing was written for it
 --            {"clock", last}
---   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages due open dead dead:<dlqId>
+--   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages due open dead dead:<dlqId> states:<id>
 --            finished ended counts body:<hash> sequence idle clock; publishes wake
 --
 -- The acknowledgement is the fence: XACK is the first write for each attempt, and without it there is no other.
@@ -92,7 +92,8 @@ for _ = 1, tonumber(ARGV[6]) do
   local ours = place and redis.call('HGET', key('active', node), id) == held
   if ours and remove_entry(place.stream, place.entry, true) then
     drop_held(node, id, place.lane)
-    local state = redis.call('HGET', key('message', id), 'state')
+    local record = redis.call('HMGET', key('message', id), 'state', 'schedule')
+    local state = record[1]
     if not state then
       set_aside('settle ' .. id .. ': no record')
       step = 'stale'
@@ -101,10 +102,12 @@ for _ = 1, tonumber(ARGV[6]) do
       step = 'canceled'
     else
       if step == 'delivered' then
+        note_end(record[2], id, 'SUCCESS')
         finish_delivered(id)
       elseif step == 'retry' then
         retry(id, place.lane, value, error)
       else
+        note_end(record[2], id, 'FAIL')
         bury(id, value, status, headers, response, error)
       end
       for c = 0, callbacks - 1 do

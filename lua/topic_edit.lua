@@ -12,6 +12,7 @@
 --
 --   returns  {"ok", revision}; the same answer when the call arrives again
 --            {"changed"}: the topic is another by now: read it and decide again
+--            {"used", id}: it can't be removed while that schedule publishes to it
 --            {"clock", last}
 --   writes   topic:<name> topics sequence receipt:<call> clock
 
@@ -24,6 +25,11 @@ if receipt then return { 'ok', receipt } end
 local name = ARGV[3]
 local topic = key('topic', name)
 if (redis.call('HGET', topic, 'revision') or '') ~= ARGV[4] then return { 'changed' } end
+
+if ARGV[5] == '' then
+  local user = redis.call('SRANDMEMBER', key('scheduled', name))
+  if user then return { 'used', user } end
+end
 
 local revision = text(redis.call('INCR', key('sequence')))
 redis.call('DEL', topic)

@@ -8,6 +8,8 @@ extension CronExpression {
         package var isShifted = false
         /// Its local time comes twice, and this is the first.
         package var isFirstOfTwo = false
+        /// Further local times that fall on the same instant.
+        package var merges = 0
     }
 
     /// Seconds: five years and the leap days in them.
@@ -55,15 +57,31 @@ extension CronExpression {
         while let candidate = nextLocal(from: local, before: end) {
             let instant = zone.instant(ofLocal: candidate)
             if instant.seconds > start {
+                var run = Run(time: Timestamp(seconds: instant.seconds))
                 switch instant {
-                case .once(let seconds): return Run(time: Timestamp(seconds: seconds))
-                case .twice(let first): return Run(time: Timestamp(seconds: first), isFirstOfTwo: true)
-                case .skipped(let gapEnd): return Run(time: Timestamp(seconds: gapEnd), isShifted: true)
+                case .once: break
+                case .twice: run.isFirstOfTwo = true
+                case .skipped:
+                    run.isShifted = true
+                    run.merges = merges(at: instant.seconds, after: candidate)
                 }
+                return run
             }
             local = candidate + 60
         }
         return nil
+    }
+
+    private func merges(at instant: Int64, after local: Int64) -> Int {
+        var count = 0
+        var local = local
+        while let candidate = nextLocal(from: local + 60, before: local + 86_400),
+            zone.instant(ofLocal: candidate).seconds == instant
+        {
+            count += 1
+            local = candidate
+        }
+        return count
     }
 
     /// The first matching minute of the calendar from `start` on, without regard to any zone, in seconds.

@@ -55,6 +55,12 @@ extension RequestError {
         RequestError(status: 404, text: "schedule \(id) not found")
     }
 
+    package static func cron(_ reason: String) -> RequestError { .badRequest("Invalid cron expression \(reason)") }
+
+    package static func topicInUse(_ name: String, by schedule: String) -> RequestError {
+        .badRequest("topic \(name) is used by schedule \(schedule)")
+    }
+
     package static func unknownParameter(_ name: String) -> RequestError {
         .badRequest("unknown query parameter: \(name)")
     }

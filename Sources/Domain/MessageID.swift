@@ -66,6 +66,15 @@ package enum JWTID {
     }
 }
 
+/// `scd_` and 28 random characters.
+package enum ScheduleID {
+    package static func make() -> String {
+        var bytes = Array("scd_".utf8)
+        Base62.appendRandom(digits: 28, to: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
 /// Digits in ASCII order, so that texts of equal length sort like their numbers.
 enum Base62 {
     private static let digits = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)

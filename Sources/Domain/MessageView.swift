@@ -53,11 +53,14 @@ package enum MessageView {
         json.field("createdAt", record.createdAt)
         json.field("queueName", ifAny: record.queue)
         json.field("scheduleId", ifAny: record.schedule)
-        write(record.callback, "callback", to: &json)
-        write(record.failureCallback, "failureCallback", to: &json)
+        writeCallbacks(record, to: &json)
         // Both spellings: answers use the first, filters the second.
         json.field("callerIP", record.callerIP)
         json.field("callerIp", record.callerIP)
+        writeFlowAndLabels(record, to: &json)
+    }
+
+    static func writeFlowAndLabels(_ record: MessageRecord, to json: inout JSONText) {
         if let flowControl = record.flowControl {
             json.field("flowControlKey", flowControl.key)
             json.field("parallelism", ifAny: flowControl.parallelism)
@@ -66,6 +69,11 @@ package enum MessageView {
         }
         json.field("label", ifAny: record.labels.first)
         json.field("labels", ifAny: record.labels)
+    }
+
+    static func writeCallbacks(_ record: MessageRecord, to json: inout JSONText) {
+        write(record.callback, "callback", to: &json)
+        write(record.failureCallback, "failureCallback", to: &json)
     }
 
     private static func write(_ settings: CallbackSettings?, _ name: String, to json: inout JSONText) {

@@ -64,6 +64,21 @@ struct OptionReader {
         }
     }
 
+    /// Nil without `Upstash-Cron`.
+    func schedule(delay: Int64?) throws(RequestError) -> ScheduleRequest? {
+        let id = options.single[.scheduleID]
+        if let id, !NameGrammar.matches(id.value.utf8) {
+            throw id.error("only letters, digits, '-', '_' and '.' are allowed, at most \(NameGrammar.longest)")
+        }
+        guard let option = options.single[.cron] else { return nil }
+        if let notBefore = options.single[.notBefore] { throw notBefore.error("not allowed on a schedule") }
+        do {
+            return ScheduleRequest(cron: try CronExpression(option.value, now: now), id: id?.value, delay: delay)
+        } catch {
+            throw .cron(error.text)
+        }
+    }
+
     func labels() throws(RequestError) -> [String] {
         guard let first = options.labels.first else { return [] }
         let labels = Labels.parse(options.labels.map(\.value).joined(separator: ","))

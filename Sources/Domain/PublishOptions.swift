@@ -49,8 +49,6 @@ struct PublishOptions {
     /// Features this version lacks: they are refused, never silently ignored. A version that serves one deletes its
     /// line.
     static let unsupported: [Key] = [
-        .cron,
-        .scheduleID,
         .queueName,
         .flowControlKey,
         .flowControlValue,

@@ -30,11 +30,12 @@ extension PublishRequest {
         let source = HeaderSource(headers: headers, topicDefaults: topicDefaults, reader: reader)
         settings.header = try source.header(isAuthenticatedByQuery: context.isAuthenticatedByQuery)
         let delay = try reader.delay()
+        let schedule = try reader.schedule(delay: delay)
         let notBefore = try reader.notBefore() ?? context.now.adding(seconds: delay ?? 0)
         if body.count > limits.maxMessageBytes { throw .messageTooLarge(limit: limits.maxMessageBytes) }
         return PublishRequest(
             destination: destination, settings: settings, body: body, version: context.version,
-            callerIP: context.callerIP, createdAt: context.now, notBefore: notBefore)
+            callerIP: context.callerIP, createdAt: context.now, notBefore: notBefore, schedule: schedule)
     }
 
     /// The default headers of a topic, checked as a publish would read them. Blank values are dropped; names that are

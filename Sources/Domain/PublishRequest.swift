@@ -10,6 +10,8 @@ package struct PublishRequest: Sendable, Hashable {
     package var createdAt: Timestamp
     /// `createdAt` or later.
     package var notBefore: Timestamp
+    /// With `Upstash-Cron`: nothing is sent now, a schedule is made.
+    package var schedule: ScheduleRequest?
 
     /// The messages to store: one for a URL, one for each endpoint of a topic in their order.
     ///
@@ -29,6 +31,15 @@ package struct PublishRequest: Sendable, Hashable {
             version: version, callerIP: callerIP, createdAt: createdAt, notBefore: notBefore)
         return NewMessage(id: MessageID.make(now: createdAt), record: record, body: body, due: notBefore)
     }
+}
+
+/// What makes a publish the creation of a schedule.
+package struct ScheduleRequest: Sendable, Hashable {
+    package var cron: CronExpression
+    /// The client's own; nil = one is made.
+    package var id: String?
+    /// Seconds, for each run.
+    package var delay: Int64?
 }
 
 /// What the headers of a publish say about delivery, whatever the destination.

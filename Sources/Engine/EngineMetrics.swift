@@ -14,6 +14,9 @@ package final class EngineMetrics: Sendable {
         var stale = 0
         var reclaimed = 0
         var aside = 0
+        var ticksFired = 0
+        var ticksMissed = 0
+        var tickLateness = Histogram()
         var lateness = Histogram()
         var delivery = Histogram()
         var scripts: [String: Histogram] = [:]
@@ -29,6 +32,15 @@ package final class EngineMetrics: Sendable {
 
     func settled(_ result: Result, _ lane: LaneKind) {
         state.withLock { $0.settled[Key(result: result, lane: lane), default: 0] += 1 }
+    }
+
+    func fired(messages: Int, topic: Bool, missed: Int, late seconds: Double) {
+        state.withLock { state in
+            state.published[topic ? .topic : .host, default: 0] += messages
+            state.ticksFired += 1
+            state.ticksMissed += missed
+            state.tickLateness.record(seconds)
+        }
     }
 
     func cancelled(_ count: Int) { state.withLock { $0.cancelRequests += count } }
@@ -72,6 +84,9 @@ package final class EngineMetrics: Sendable {
         page.counter("roost_stale_results_total", "Results that came after their message had a new life.", state.stale)
         page.counter("roost_reclaimed_messages_total", "Messages taken over from dead nodes.", state.reclaimed)
         page.counter("roost_aside_total", "Results that could never be applied.", state.aside)
+        page.counter("roost_schedules_fired_total", "Runs of schedules by this process.", state.ticksFired)
+        page.counter("roost_schedules_missed_total", "Runs that passed while no process looked.", state.ticksMissed)
+        page.histogram("roost_tick_lateness_seconds", "A run after its cron time.", [], state.tickLateness)
         page.histogram("roost_lateness_seconds", "Start of an attempt after its due time.", [], state.lateness)
         page.histogram("roost_delivery_seconds", "Time of one HTTP attempt.", [], state.delivery)
         page.family("roost_redis_script_seconds", "histogram", "Round trip of one script, by script.")

@@ -14,12 +14,16 @@ package enum WakeEvent: Sendable, Equatable {
     case open
     /// Something is due at this time (ms since 1970), earlier than all before.
     case due(Int64)
+    /// A schedule runs at this time (ms since 1970), earlier than all before.
+    case tick(Int64)
 
     package init?(payload: String) {
         if payload == "open" {
             self = .open
         } else if payload.hasPrefix("due "), let time = Int64(payload.dropFirst(4)) {
             self = .due(time)
+        } else if payload.hasPrefix("tick "), let time = Int64(payload.dropFirst(5)) {
+            self = .tick(time)
         } else {
             return nil
         }
@@ -31,6 +35,7 @@ package final class Node: Sendable {
     package let deliverer: Deliverer
     package let settler: Settler
     package let promoter: Promoter
+    package let scheduleRunner: ScheduleRunner
     package let renewer: Renewer
     package let reclaimer: Reclaimer
     package let janitor: Janitor
@@ -79,6 +84,7 @@ package final class Node: Sendable {
         reclaimer = Reclaimer(
             scripts: scripts, node: name, lease: settings.lease, wakeup: reclaimerWakeup,
             mayReclaim: { renewer.isSteady })
+        scheduleRunner = ScheduleRunner(store: store, wakeup: Wakeup(timers: timers))
         janitorWakeup = Wakeup(timers: timers)
         janitor = Janitor(scripts: scripts, settings: settings.store, wakeup: janitorWakeup)
         stop = Wakeup(timers: timers)
@@ -103,8 +109,10 @@ package final class Node: Sendable {
         case .subscribed:
             wakeDeliverer()
             promoter.lookAgain()
+            scheduleRunner.lookAgain()
         case .open: wakeDeliverer()
         case .due(let time): promoter.note(due: time)
+        case .tick(let time): scheduleRunner.note(tick: time)
         }
     }
 
@@ -122,6 +130,7 @@ package final class Node: Sendable {
             background.addTask { for await event in events { self.wake(event) } }
             background.addTask { await self.renewer.run { self.pulse.beat("renewer") } }
             background.addTask { await self.promoter.run { self.pulse.beat("promoter") } }
+            background.addTask { await self.scheduleRunner.run { self.pulse.beat("schedules") } }
             background.addTask { await self.reclaimer.run { self.pulse.beat("reclaimer") } }
             background.addTask { await self.janitor.run { self.pulse.beat("janitor") } }
             let settling = Task { await self.settler.run { self.pulse.beat("settler") } }
@@ -132,7 +141,9 @@ package final class Node: Sendable {
             wakeAll()
             await handBack()
         }
-        for loop in ["renewer", "promoter", "reclaimer", "janitor", "settler", "deliverer"] { pulse.forget(loop) }
+        for loop in ["renewer", "promoter", "schedules", "reclaimer", "janitor", "settler", "deliverer"] {
+            pulse.forget(loop)
+        }
         logger.info("node has stopped")
     }
 
@@ -180,5 +191,6 @@ package final class Node: Sendable {
         for wakeup in [janitorWakeup, reclaimerWakeup] { wakeup.signal() }
         renewer.hurry()
         promoter.lookAgain()
+        scheduleRunner.lookAgain()
     }
 }

@@ -105,7 +105,7 @@ final class Publisher: Sendable {
             parts.append(.text(item.topic?.name ?? ""))
             parts.append(.text(item.topic?.revision ?? ""))
             parts.append(.bytes(item.body))
-            parts.append(.text(shared ? hex(SHA256.hash(data: item.body)) : ""))
+            parts.append(.text(shared ? Self.digest(item.body) : ""))
             parts.append(.integer(Int64(item.entries.count)))
             for entry in item.entries {
                 parts.append(.text(entry.id))
@@ -117,14 +117,6 @@ final class Publisher: Sendable {
         return parts
     }
 
-    private func hex(_ digest: SHA256.Digest) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        var text: [UInt8] = []
-        text.reserveCapacity(64)
-        for byte in digest {
-            text.append(digits[Int(byte >> 4)])
-            text.append(digits[Int(byte & 15)])
-        }
-        return String(decoding: text, as: UTF8.self)
-    }
+    /// SHA-256 in hex: the name a shared body is stored under.
+    static func digest(_ body: [UInt8]) -> String { ASCII.hex(SHA256.hash(data: body)) }
 }

@@ -13,6 +13,10 @@ package enum Scripts {
     package static let reclaim = load("reclaim", PackageResources.reclaim_lua)
     package static let cancel = load("cancel", PackageResources.cancel_lua)
     package static let topicEdit = load("topic_edit", PackageResources.topic_edit_lua)
+    package static let schedulePut = load("schedule_put", PackageResources.schedule_put_lua)
+    package static let scheduleSet = load("schedule_set", PackageResources.schedule_set_lua)
+    package static let scheduleDue = load("schedule_due", PackageResources.schedule_due_lua)
+    package static let scheduleFire = load("schedule_fire", PackageResources.schedule_fire_lua)
     package static let measure = load("measure", PackageResources.measure_lua)
     package static let collect = load("collect", PackageResources.collect_lua)
 

@@ -21,6 +21,8 @@ extension Store {
         return try await topic(name)
     }
 
+    func forgetTopic(_ name: String) { topics.withLock { _ = $0.removeValue(forKey: name) } }
+
     /// All topics, by name.
     package func allTopics() async throws(StoreError) -> [Topic] {
         var names: Set<String> = []
@@ -56,18 +58,18 @@ extension Store {
                     .bytes(new?.endpointsText ?? []), .bytes(new?.headersText ?? []),
                     .integer((new?.createdAt ?? clock.now).milliseconds),
                 ], deadline: .now + settings.storeTimeout)
-            topics.withLock { _ = $0.removeValue(forKey: name) }
-            if reply.first?.string == "ok" { return }
+            forgetTopic(name)
+            switch reply.first?.string {
+            case "ok": return
+            case "used": throw RequestError.topicInUse(name, by: reply.count > 1 ? reply[1].string ?? "" : "")
+            default: continue
+            }
         }
     }
 
     private func topicFrom(_ reply: RedisValue, name: String) throws(StoreError) -> Topic? {
-        let values = reply.array ?? []
-        guard values.count >= 2 else { return nil }
-        var fields: [String: [UInt8]] = [:]
-        for index in stride(from: 0, to: values.count - 1, by: 2) {
-            if let field = values[index].string { fields[field] = values[index + 1].bytes }
-        }
+        let fields = Self.fields(reply)
+        if fields.isEmpty { return nil }
         do {
             return try Topic.decode(name: name, fields: fields)
         } catch {

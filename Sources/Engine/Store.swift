@@ -85,9 +85,7 @@ package final class Store: Sendable {
     /// Stores the messages; concurrent calls share one script call (see `Publisher`).
     package func publish(_ item: PublishItem) async throws(StoreError) -> PublishResult {
         let result = try await publisher.publish(item)
-        if result == .topicChanged, let topic = item.topic {
-            topics.withLock { _ = $0.removeValue(forKey: topic.name) }
-        }
+        if result == .topicChanged, let topic = item.topic { forgetTopic(topic.name) }
         if result == .stored { metrics.published(item.entries.count, topic: item.topic != nil) }
         return result
     }

@@ -5,7 +5,8 @@ import Engine
 
 extension API {
     func publish(
-        _ request: APIRequest, remainder: String, access: Authenticator.Access, version: APIVersion
+        _ request: APIRequest, remainder: String, access: Authenticator.Access, version: APIVersion,
+        requiresCron: Bool = false
     ) async throws(RequestError) -> APIResponse {
         let parsed = try DestinationParser.parse(remainder: remainder, limits: settings.limits)
         // The fan-out is made from a topic as it was read; the script stores it only if that is still what it is.
@@ -17,6 +18,11 @@ extension API {
             let publish = try PublishRequest.parse(
                 destination: parsed.destination, headers: request.headers, query: parsed.query,
                 topicDefaults: topic?.headers, body: request.body, context: context)
+            if let schedule = publish.newSchedule() {
+                try access.require(.manage)
+                return try await create(schedule, version: version)
+            }
+            if requiresCron { throw .cron("empty spec string") }
             let messages = publish.messages(topic: topic)
             let item = PublishItem(
                 entries: messages.map {

@@ -49,7 +49,7 @@ package struct API: Sendable {
     private func route(_ request: APIRequest) async throws(RequestError) -> APIResponse {
         let access = try authenticator.authenticate(
             authorization: request.header("Authorization"), queryToken: Self.queryToken(request.target))
-        guard let (route, version) = Route.find(request.target) else { throw .routeNotFound }
+        guard let (route, version) = Route.find(request.method, request.target) else { throw .routeNotFound }
         guard route.methods.contains(request.method) else {
             throw .methodNotAllowed(allow: route.methods.joined(separator: ", "))
         }
@@ -57,6 +57,12 @@ package struct API: Sendable {
         switch route {
         case .publish(let remainder):
             return try await publish(request, remainder: remainder, access: access, version: version)
+        case .newSchedule(let remainder):
+            return try await publish(
+                request, remainder: remainder, access: access, version: version, requiresCron: true)
+        case .schedules: return try await schedules()
+        case .schedule(let id): return try await schedule(request, id: id)
+        case .scheduleSwitch(let id, let paused): return try await setSchedule(id, paused: paused)
         case .message(let id): return try await message(request, id: id)
         case .topics: return try await topics()
         case .topic(let name): return try await topic(request, name: name)

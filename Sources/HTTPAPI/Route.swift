@@ -7,6 +7,11 @@ enum Route: Equatable {
     /// Everything behind `/v2/publish/`, query included.
     case publish(remainder: String)
     case message(id: String)
+    /// Everything behind `/v2/schedules/`, query included.
+    case newSchedule(remainder: String)
+    case schedules
+    case schedule(id: String)
+    case scheduleSwitch(id: String, paused: Bool)
     case topics
     case topic(name: String)
     case endpoints(topic: String)
@@ -15,9 +20,11 @@ enum Route: Equatable {
     /// The methods that exist here, for `Allow`.
     var methods: [String] {
         switch self {
-        case .publish: ["POST"]
+        case .publish, .newSchedule: ["POST"]
+        case .schedule: ["GET", "DELETE"]
+        case .scheduleSwitch: ["PATCH", "POST"]
         case .message: ["GET", "DELETE"]
-        case .topics, .keys: ["GET"]
+        case .topics, .schedules, .keys: ["GET"]
         case .topic: ["GET", "PATCH", "DELETE"]
         case .endpoints: ["POST", "DELETE"]
         }
@@ -28,12 +35,14 @@ enum Route: Equatable {
         switch self {
         case .publish: .publish
         case .keys: .admin
-        case .message, .topics, .topic, .endpoints: method == "GET" ? .read : .manage
+        case .newSchedule: .manage
+        case .message, .schedules, .schedule, .scheduleSwitch, .topics, .topic, .endpoints:
+            method == "GET" ? .read : .manage
         }
     }
 
-    /// Nil for a path that is not served. The version is that of the path: `/v1/x` is served like `/v2/x`.
-    static func find(_ target: String) -> (route: Route, version: APIVersion)? {
+    /// Nil for a path that is not served. A POST below schedules is a creation but for `{id}/pause` and `{id}/resume`. The version is that of the path: `/v1/x` is served like `/v2/x`.
+    static func find(_ method: String, _ target: String) -> (route: Route, version: APIVersion)? {
         var rest = target.utf8[...]
         guard rest.popFirst() == UInt8(ascii: "/") else { return nil }
         let version: APIVersion
@@ -44,6 +53,13 @@ enum Route: Equatable {
         }
         let family = segment(&rest).lowered
         if family == "publish" { return (.publish(remainder: String(Substring(rest))), version) }
+        if family == "schedules", method == "POST" {
+            let remainder = String(Substring(rest))
+            if case .scheduleSwitch(let id, let paused) = fixed(family, rest.prefix { $0 != UInt8(ascii: "?") }) {
+                return (.scheduleSwitch(id: id, paused: paused), version)
+            }
+            return (.newSchedule(remainder: remainder), version)
+        }
         guard let route = fixed(family, rest.prefix { $0 != UInt8(ascii: "?") }) else { return nil }
         return (route, version)
     }
@@ -57,6 +73,12 @@ enum Route: Equatable {
         case ("topics", 0): return .topics
         case ("topics", 1): return .topic(name: first)
         case ("topics", 2) where Substring(parts[1]).lowercased() == "endpoints": return .endpoints(topic: first)
+        case ("schedules", 0): return .schedules
+        case ("schedules", 1): return .schedule(id: first)
+        case ("schedules", 2) where Substring(parts[1]).lowercased() == "pause":
+            return .scheduleSwitch(id: first, paused: true)
+        case ("schedules", 2) where Substring(parts[1]).lowercased() == "resume":
+            return .scheduleSwitch(id: first, paused: false)
         case ("messages", 1): return .message(id: first)
         case ("keys", 0): return .keys
         default: return nil

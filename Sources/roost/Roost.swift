@@ -14,10 +14,11 @@ struct Roost: AsyncParsableCommand {
             EXAMPLES
               roost dev                      everything on this machine, with development credentials
               roost serve                    production; see the settings with roost serve --settings
+              roost cron 'CRON_TZ=Europe/Berlin 30 2 * * *'
               roost backoff 'pow(2, retried) * 1000'
             """,
         version: version,
-        subcommands: [Dev.self, Serve.self, BackoffTable.self, Healthcheck.self, Bench.self])
+        subcommands: [Dev.self, Serve.self, CronTable.self, BackoffTable.self, Healthcheck.self, Bench.self])
 
     static func main() async {
         signal(SIGPIPE, SIG_IGN)

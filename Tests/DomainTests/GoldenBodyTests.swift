@@ -77,3 +77,37 @@ import Testing
         #expect(sent == one.headers)
     }
 }
+
+extension GoldenBodyTests {
+    @Test func scheduleViews() throws {
+        let template = MessageRecord(
+            url: "https://example.com/daily", header: ["Content-Type": "application/json", "X-Tenant": "acme"],
+            queue: "my-queue", schedule: "scd_7LeTmW3dExampleSchedule0001", retries: 3,
+            retryDelay: "1000 * (1 + retried)", timeout: 120,
+            callback: CallbackSettings(url: "https://example.com/cb", header: ["X-Trace": "t-1"]),
+            failureCallback: CallbackSettings(url: "https://example.com/failed"), labels: ["nightly"],
+            flowControl: FlowControl(key: "tenant-acme", parallelism: 2), callerIP: "203.0.113.7",
+            createdAt: Self.created, notBefore: Self.created)
+        let schedule = Schedule(
+            id: "scd_7LeTmW3dExampleSchedule0001", cron: "CRON_TZ=America/New_York 0 4 * * *", template: template,
+            body: Array(#"{"report":"daily"}"#.utf8), delay: 30, createdAt: Self.created,
+            next: Timestamp(milliseconds: 1_741_593_600_000), last: Timestamp(milliseconds: 1_741_507_200_041),
+            states: [
+                ("msg_26hZCxZCuWyyTWPmSVBrNB882AExample1", .success),
+                ("msg_26hZCxZCuWyyTWPmSVBrNB882AExample2", .inProgress),
+                ("msg_26hZCxZCuWyyTWPmSVBrNB882AExample3", .fail),
+            ])
+        #expect(try Contract.value(schedule.json(now: Self.created)) == Contract.value(try Contract.bytes("schedule")))
+        #expect(
+            try Contract.value(Schedule.json(list: [schedule], now: Self.created))
+                == Contract.value(try Contract.bytes("schedules")))
+        let paused = Schedule(
+            id: "my.schedule-1", cron: "*/10 * * * *",
+            template: MessageRecord(
+                url: "", method: .get, topic: "my-url-group", callerIP: "203.0.113.7", createdAt: Self.created,
+                notBefore: Self.created),
+            body: [], delay: nil, createdAt: Self.created, isPaused: true, next: Self.created)
+        #expect(
+            try Contract.value(paused.json(now: Self.created)) == Contract.value(try Contract.bytes("schedule-new")))
+    }
+}

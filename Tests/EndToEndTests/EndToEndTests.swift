@@ -9,7 +9,7 @@ import Testing
     static let binary = Contract.top.appendingPathComponent(".build/debug/roost").path
 
     func run(_ script: String) throws -> (code: Int32, output: String) {
-        let python = ProcessInfo.processInfo.environment["ROOST_TEST_PYTHON"] ?? "python3"
+        let python = Contract.top.appendingPathComponent(".build/venv/bin/python").path
         let path = Contract.top.appendingPathComponent("Tests/EndToEndTests/\(script)").path
         let log = NSTemporaryDirectory() + "roost-test-\(UUID().uuidString).log"
         defer { try? FileManager.default.removeItem(atPath: log) }
@@ -24,7 +24,7 @@ import Testing
         return (code ?? -1, (try? String(contentsOfFile: log, encoding: .utf8)) ?? "")
     }
 
-    @Test(.timeLimit(.minutes(3)), arguments: ["client.py", "crash.py", "serve.py"])
+    @Test(.timeLimit(.minutes(3)), arguments: ["client.py", "crash.py", "schedules.py", "serve.py"])
     func scenario(_ script: String) throws {
         let (code, output) = try run(script)
         #expect(code == 0, "\(script):\n\(output)")

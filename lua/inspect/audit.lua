@@ -122,12 +122,33 @@ local function check_body(name)
   if redis.call('HEXISTS', name, 'text') == 0 then finding('%s: a shared body without its text', name) end
 end
 
+-- A schedule stands in `schedules` at its next run, a paused one without a time.
+local function check_schedule(name, id)
+  local r = redis.call('HMGET', name, 'next', 'paused', 'topic')
+  local score = redis.call('ZSCORE', key('schedules'), id)
+  if not score then
+    finding('%s: %s is not in %s', id, name, key('schedules'))
+  elseif score ~= 'inf' and (r[2] or tonumber(score) ~= tonumber(r[1])) then
+    finding('%s: next run %s%s, but %s in %s', id, tostring(r[1]), r[2] and ', paused' or '', score, key('schedules'))
+  end
+  if r[3] and redis.call('SISMEMBER', key('scheduled:' .. r[3]), id) == 0 then
+    finding('%s: publishes to topic %s, but is not in %s', id, r[3], key('scheduled:' .. r[3]))
+  end
+end
+
+local function check_owner(name, owner)
+  if redis.call('EXISTS', owner) == 0 then finding('%s: stays without %s', name, owner) end
+end
+
 local function check_key(name)
   local family, rest = string.match(string.sub(name, #root + 2), '^(%a+):(.*)$')
   if family == 'lane' or family == 'again' then check_stream(name, rest)
   elseif family == 'active' then check_active(name, rest)
   elseif family == 'share' then check_share(name)
   elseif family == 'body' then check_body(name)
+  elseif family == 'schedule' then check_schedule(name, rest)
+  elseif family == 'states' then check_owner(name, key('schedule:' .. rest))
+  elseif family == 'scheduled' then check_owner(name, key('topic:' .. rest))
   end
 end
 

@@ -1,0 +1,99 @@
+/// Schedules: one hash each, planned in `schedules` by their next run.
+
+import Domain
+import Logging
+import RedisLink
+
+extension Store {
+    package enum PutResult: Sendable, Equatable { case stored, topicMissing }
+
+    /// Creates the schedule or replaces all of one under its id.
+    package func putSchedule(_ schedule: Schedule) async throws(StoreError) -> PutResult {
+        let reply = try await scripts.untilAnswered(
+            Scripts.schedulePut,
+            [
+                .text(callIdentifier()), .text(schedule.id), .text(schedule.cron), .integer(schedule.next.milliseconds),
+                .text(schedule.template.topic ?? ""), .text(schedule.delay.map { String($0) } ?? ""),
+                .bytes(schedule.template.encode()), .bytes(schedule.body),
+            ], deadline: .now + settings.storeTimeout)
+        return reply.first?.string == "topic" ? .topicMissing : .stored
+    }
+
+    package func schedule(_ id: String) async throws(StoreError) -> Schedule? {
+        let reply = try await read(RedisCommand("HGETALL", key("schedule", id)))
+        let fields = Self.fields(reply)
+        guard !fields.isEmpty else { return nil }
+        let states = try await read(RedisCommand("HGETALL", key("states", id)))
+        do {
+            return try Schedule.decode(id: id, fields: fields, states: Self.pairs(states))
+        } catch {
+            throw .broken("schedule \(id): \(error)")
+        }
+    }
+
+    /// All schedules; those whose records can't be read are left out and logged.
+    package func allSchedules() async throws(StoreError) -> [Schedule] {
+        var found: [Schedule] = []
+        var from = 0
+        while true {
+            let page = try await read(RedisCommand("ZRANGE", key("schedules"), "\(from)", "\(from + 499)")).array ?? []
+            let ids = page.compactMap(\.string)
+            for id in ids {
+                do {
+                    if let schedule = try await schedule(id) { found.append(schedule) }
+                } catch {
+                    guard case .broken(let text) = error else { throw error }
+                    logger.error("\(text)")
+                }
+            }
+            if ids.count < 500 { break }
+            from += 500
+        }
+        // A schedule that ran while the pages were read may have been seen twice.
+        var seen: Set<String> = []
+        return found.filter { seen.insert($0.id).inserted }
+    }
+
+    /// False where there is no such schedule. Pausing a paused one and resuming a running one change nothing.
+    package func setSchedule(_ id: String, paused: Bool) async throws(StoreError) -> Bool {
+        while true {
+            var arguments: [RedisPart] = [.text(id), .text(paused ? "pause" : "resume")]
+            if !paused {
+                guard let schedule = try await schedule(id) else { return false }
+                let now = clock.now
+                let next = (try? CronExpression(schedule.cron, now: now))?.next(after: now) ?? schedule.next
+                arguments += [.text(schedule.revision), .integer(next.milliseconds)]
+            }
+            let reply = try await scripts.untilAnswered(
+                Scripts.scheduleSet, arguments, deadline: .now + settings.storeTimeout)
+            switch reply.first?.string {
+            case "ok": return true
+            case "missing": return false
+            default: continue
+            }
+        }
+    }
+
+    /// It never runs again, also where a run is being prepared; messages it has made stay.
+    package func removeSchedule(_ id: String) async throws(StoreError) {
+        _ = try await scripts.untilAnswered(
+            Scripts.scheduleSet, [.text(id), .text("remove")], deadline: .now + settings.storeTimeout)
+    }
+
+    static func pairs(_ reply: RedisValue) -> [(id: String, state: String)] {
+        let values = reply.array ?? []
+        return stride(from: 0, to: values.count - 1, by: 2).compactMap { index in
+            guard let name = values[index].string, let value = values[index + 1].string else { return nil }
+            return (name, value)
+        }
+    }
+
+    static func fields(_ reply: RedisValue) -> [String: [UInt8]] {
+        let values = reply.array ?? []
+        var fields: [String: [UInt8]] = [:]
+        for index in stride(from: 0, to: values.count - 1, by: 2) {
+            if let field = values[index].string { fields[field] = values[index + 1].bytes }
+        }
+        return fields
+    }
+}

@@ -1,0 +1,61 @@
+"""Schedules by the official Python client: made, read, paused, fired on time by two servers, exactly once."""
+
+from roosting import *
+from qstash import QStash
+
+secret = "a-secret-of-sixteen-bytes-or-more"
+redis = Redis()
+env = dict(ROOST_REDIS_URL="unix://" + redis.socket, QSTASH_TOKEN=secret, ROOST_ALLOW_PRIVATE="true")
+servers = [Roost("serve", env=env), Roost("serve", env=env)]
+sink = Sink()
+client = QStash(secret, base_url=servers[0].url)
+
+sid = client.schedule.create(destination=sink.url + "/tick", cron="* * * * *", body="x", callback=sink.url + "/done", schedule_id="every-minute")
+assert sid == "every-minute"
+paused = client.schedule.create_json(destination=sink.url + "/paused", cron="* * * * *", body={"a": 1}, retries=1, delay="5s")
+client.schedule.pause(paused)
+gone = client.schedule.create(destination=sink.url + "/gone", cron="* * * * *")
+client.schedule.delete(gone)
+client.url_group.upsert_endpoints("group", [dict(name="a", url=sink.url + "/a"), dict(name="b", url=sink.url + "/b")])
+group = client.schedule.create(destination="group", cron="CRON_TZ=Europe/Berlin * * * * *")
+assert {s.schedule_id for s in client.schedule.list()} == {sid, paused, group}
+shown = client.schedule.get(paused)
+assert shown.paused and shown.retries == 1 and shown.delay == 5 and json.loads(shown.body) == {"a": 1}, shown
+assert call("DELETE", servers[0].url + "/v2/topics/group", secret)[0] == 400
+
+for method, path, headers, status, text in [
+    ("POST", "/v2/schedules/" + sink.url, {"Upstash-Cron": "* * * *"}, 400, "Invalid cron expression expected exactly 5 fields"),
+    ("POST", "/v2/schedules/" + sink.url, {}, 400, "Invalid cron expression empty spec string"),
+    ("POST", "/v2/schedules/" + sink.url, {"Upstash-Cron": "0 0 30 2 *"}, 400, "Invalid cron expression no match"),
+    ("POST", "/v2/schedules/" + sink.url, {"Upstash-Cron": "CRON_TZ=Mars/Olympus 0 0 * * *"}, 400, "unknown time zone"),
+    ("POST", "/v2/schedules/" + sink.url, {"Upstash-Cron": "* * * * *", "Upstash-Not-Before": "2000000000"}, 400, "Upstash-Not-Before"),
+    ("POST", "/v2/schedules/" + sink.url, {"Upstash-Cron": "* * * * *", "Upstash-Schedule-Id": "a b"}, 400, "Upstash-Schedule-Id"),
+    ("POST", "/v2/schedules/no-group", {"Upstash-Cron": "* * * * *"}, 404, "topic no-group not found"),
+    ("GET", "/v2/schedules/none", {}, 404, "schedule none not found"),
+    ("PATCH", "/v2/schedules/none/pause", {}, 404, "schedule none not found"),
+    ("DELETE", "/v2/schedules/none", {}, 200, "{}"),
+]:
+    code, body = call(method, servers[0].url + path, secret, headers)
+    assert code == status and text in body.decode(), (method, path, headers, code, body)
+assert len(client.schedule.list()) == 3
+
+
+def at(path, requests):
+    return [r["at"] for r in requests if r["path"] == path]
+
+
+requests = sink.wait(lambda rs: at("/done", rs) and at("/a", rs) and at("/b", rs), 90)
+first = at("/tick", requests)[0]
+assert first % 60 < 0.25, "the tick came %.3f s late" % (first % 60)
+tick = next(r for r in requests if r["path"] == "/tick")
+assert tick["headers"]["Upstash-Schedule-Id"] == sid
+assert not at("/paused", requests) and not at("/gone", requests)
+assert len(at("/tick", requests)) == 1 and len(at("/a", requests)) == 1, "a tick was fired twice"
+end = time.monotonic() + 10
+while {s.value for s in (client.schedule.get(sid).last_schedule_states or {}).values()} != {"SUCCESS"}:
+    assert time.monotonic() < end, client.schedule.get(sid)
+assert client.schedule.get(sid).last_schedule_time
+for server in servers:
+    assert server.stop() == 0, server.output()
+assert not redis.audit("roost:{0}"), redis.audit("roost:{0}")
+redis.close()

@@ -1,0 +1,60 @@
+#!lua
+-- schedule_fire: publishes the messages of due schedules and plans their next runs. Each schedule is one item: all of it
+-- happens, or nothing, and only if the schedule is still what the caller read, so every tick is fired once.
+--
+--   KEYS[1]  root
+--   ARGV[1]  now, ms
+--   ARGV[2]  number of items; then for each
+--              id, revision, due   the schedule as it was read; due in ms
+--              next        run after this one, ms, or "" where there is none
+--              missed      runs that passed while nobody looked, of which this one stands for all
+--              error       "" or why nothing is published this time
+--              topic       and
+--              revision    of it, where the fan-out was made from one, or ""
+--              body        bytes
+--              shared      SHA-256 of the body in hex where it is stored once for all messages, or ""
+--              messages    their number; then for each message
+--                id, lane, due (ms), request (JSON text)
+--
+--   returns  {"ok", status of each item ...}: "fired"; "changed": it is another by now, or another node was first;
+--            "topic": the topic has changed or is gone, read it again
+--            {"clock", last}
+--   writes   schedule:<id> states:<id> schedules, and what publish writes; publishes wake
+--
+-- Sent again after a lost reply it finds another due time and answers "changed".
+
+local now = clock()
+if not now then return clock_refusal() end
+
+local answer, at = { 'ok' }, 3
+for _ = 1, tonumber(ARGV[2]) do
+  local id, revision, due, next_run, missed, problem = unpack(ARGV, at, at + 5)
+  local topic, topic_revision, body, shared, count = ARGV[at + 6], ARGV[at + 7], ARGV[at + 8], ARGV[at + 9], tonumber(ARGV[at + 10])
+  at = at + 11
+  local schedule = key('schedule', id)
+  local record = redis.call('HMGET', schedule, 'revision', 'next', 'paused')
+  local status = 'fired'
+  if record[1] ~= revision or record[2] ~= due or record[3] then
+    status = 'changed'
+  elseif topic ~= '' and redis.call('HGET', key('topic', topic), 'revision') ~= topic_revision then
+    status = 'topic'
+  else
+    if count > 0 then
+      redis.call('DEL', key('states', id))
+      for m = 0, count - 1 do
+        local message, lane, time, request = unpack(ARGV, at + 4 * m, at + 4 * m + 3)
+        create(message, lane, time, request, body, shared, now)
+        redis.call('HSET', key('message', message), 'schedule', id)
+        redis.call('HSET', key('states', id), message, 'IN_PROGRESS')
+      end
+      redis.call('HSET', schedule, 'last', text(now))
+    end
+    if problem == '' then redis.call('HDEL', schedule, 'error') else redis.call('HSET', schedule, 'error', problem) end
+    if missed ~= '0' then redis.call('HINCRBY', schedule, 'missed', missed) end
+    if next_run ~= '' then redis.call('HSET', schedule, 'next', next_run) end
+    plan_run(id, next_run ~= '' and next_run)
+  end
+  answer[#answer + 1] = status
+  at = at + 4 * count
+end
+return answer

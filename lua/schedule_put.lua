@@ -1,0 +1,44 @@
+#!lua
+-- schedule_put: creates a schedule or replaces all of one; a paused one stays paused, and its last run stays known.
+--
+--   KEYS[1]  root
+--   ARGV[1]  now, ms
+--   ARGV[2]  call: the same for every arrival of one request
+--   ARGV[3]  id
+--   ARGV[4]  cron, as given
+--   ARGV[5]  next run, ms
+--   ARGV[6]  topic it publishes to, or "" for a URL
+--   ARGV[7]  delay of each run, seconds, or ""
+--   ARGV[8]  request (JSON text), what each message of a run is made from
+--   ARGV[9]  body, bytes
+--
+--   returns  {"ok", revision}; the same answer when the call arrives again
+--            {"topic"}: the topic does not exist; nothing is stored
+--            {"clock", last}
+--   writes   schedule:<id> schedules scheduled:<topic> sequence receipt:<call> clock; publishes wake
+
+local now = clock()
+if not now then return clock_refusal() end
+
+local receipt = redis.call('GET', key('receipt', ARGV[2]))
+if receipt then return { 'ok', receipt } end
+
+local id, next_run, topic = ARGV[3], ARGV[5], ARGV[6]
+if topic ~= '' and redis.call('EXISTS', key('topic', topic)) == 0 then return { 'topic' } end
+
+local schedule = key('schedule', id)
+local old = redis.call('HMGET', schedule, 'topic', 'paused')
+if old[1] then redis.call('SREM', key('scheduled', old[1]), id) end
+
+local revision = text(redis.call('INCR', key('sequence')))
+redis.call('HDEL', schedule, 'topic', 'delay', 'body', 'error')
+redis.call('HSET', schedule, 'cron', ARGV[4], 'next', next_run, 'createdAt', text(now), 'revision', revision, 'request', ARGV[8])
+if topic ~= '' then
+  redis.call('HSET', schedule, 'topic', topic)
+  redis.call('SADD', key('scheduled', topic), id)
+end
+if ARGV[7] ~= '' then redis.call('HSET', schedule, 'delay', ARGV[7]) end
+if ARGV[9] ~= '' then redis.call('HSET', schedule, 'body', ARGV[9]) end
+plan_run(id, not old[2] and next_run)
+redis.call('SET', key('receipt', ARGV[2]), revision, 'PX', 120000)
+return { 'ok', revision }
