@@ -8,7 +8,8 @@
 --
 --   returns  {"ok", cancelled}; the same answer when the call arrives again
 --            {"clock", last}
---   writes   message:<id> messages due lane:<lane> again:<lane> open ended receipt:<call> clock
+--   writes   message:<id> messages due lane:<lane> again:<lane> open reopen gate:<lane> held:<lane> waits:<id> states:<id>
+--            ended receipt:<call> sequence clock; publishes wake
 
 local now = clock()
 if not now then return clock_refusal() end
@@ -27,11 +28,11 @@ for i = 3, #ARGV do
     local place = record[2] and read_place(record[2])
     if place then
       remove_entry(place.stream, place.entry, false)
-      open_gate(place.lane)
     else
       redis.call('ZREM', key('due'), id)
     end
     forget(id, now)
+    if place then open_gate(place.lane, now) end
     cancelled = cancelled + 1
   end
 end

@@ -22,7 +22,8 @@
 --            after one of its own has ended on this node (claim again after a settle)
 --            {"expired"}: the node's lease has ended or was never taken; renew first
 --            {"clock", last}
---   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> open idle sequence clock aside
+--   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> gate:<lane> held:<lane> open reopen idle
+--            sequence clock aside
 --
 -- It never fails on data: a lane without a stream leaves the ring, an entry without a readable record is removed
 -- and set aside. A resent claim answers what its number took before.
@@ -67,7 +68,23 @@ local function read(stream)
   local reply = redis.pcall('XREADGROUP', 'GROUP', 'deliver', 'deliver', 'COUNT', 1, 'STREAMS', stream, '>')
   if not reply or reply.err then return nil end
   local entry = reply[1][2][1]
-  return entry[1], entry[2] and entry[2][2]
+  return entry[1], entry[2] and entry[2][2], entry[2] and entry[2][4]
+end
+
+-- Makes it this node's. False where its record can't be read: then it is gone, and noted.
+local function hold(id, stream, entry)
+  local place = stream .. ' ' .. entry .. ' ' .. number
+  local message = id and load(id, place)
+  if not message then
+    remove_entry(stream, entry, true)
+    set_aside(stream .. ' ' .. entry .. ' ' .. tostring(id) .. ': no readable record')
+    return false
+  end
+  redis.call('HSET', active, id, place)
+  redis.call('HSET', key('message', id), 'state', 'active')
+  in_flight = in_flight + 1
+  answer[#answer + 1] = message
+  return true
 end
 
 local function room() return #answer - 3 < most and bytes < most_bytes and in_flight < capacity end
@@ -92,16 +109,62 @@ local function take(lane)
       entry, id = read(fresh)
     end
     if not entry then verdict = 'empty' break end
-    local place = stream .. ' ' .. entry .. ' ' .. number
-    local message = id and load(id, place)
-    if message then
-      redis.call('HSET', active, id, place)
-      redis.call('HSET', key('message', id), 'state', 'active')
-      held, in_flight = held + 1, in_flight + 1
-      answer[#answer + 1] = message
-    else
-      remove_entry(stream, entry, true)
-      set_aside(stream .. ' ' .. entry .. ' ' .. tostring(id) .. ': no readable record')
+    if hold(id, stream, entry) then held = held + 1 end
+  end
+  if held > before then redis.call('HINCRBY', share_key, lane, held - before) end
+  return verdict
+end
+
+-- Moves a claimed entry to where something else decides first; answers its new place.
+local function move(id, stream, entry, to, lane, due)
+  remove_entry(stream, entry, true)
+  redis.call('HSET', key('message', id), 'place', append(to, lane, id, due, now))
+end
+
+-- Every start counts in the key's window; the first after a window's end begins the next.
+local function count_start(lane, gate)
+  if gate.window_end == 0 then
+    redis.call('HSET', key('gate', lane), 'windowStart', text(now), 'windowCount', 1)
+    gate.window_end, gate.count = math.huge, 1
+  else
+    gate.count = redis.call('HINCRBY', key('gate', lane), 'windowCount', 1)
+  end
+end
+
+local moved = false
+
+-- The same for a lane with a gate: "closed" where the gate lets nothing more through. A message of a queue that has a
+-- flow key, too, goes on into the flow lane once it has the queue's slot; one whose queue was paused meanwhile goes back
+-- before its queue and keeps that slot, or it would block all others behind its flow key.
+local function take_gated(lane)
+  local gate, queue = read_gate(lane, now), is_queue(lane)
+  local again, fresh = again_stream(lane), lane_stream(lane)
+  local held = tonumber(redis.call('HGET', share_key, lane) or '0')
+  local before, verdict = held, 'left'
+  for _ = 1, quantum do
+    if not room() then break end
+    if held >= share * (capacity - in_flight) then verdict = 'capped' break end
+    if gate.paused or not rate_allows(gate) then verdict = 'closed' break end
+    local stream = again
+    local entry, id, due = read(again)
+    if not entry then
+      if not slot_free(gate, lane) or (queue and (head_due(fresh) or math.huge) > now) then verdict = 'closed' break end
+      stream = fresh
+      entry, id, due = read(fresh)
+    end
+    if not entry then verdict = 'closed' break end
+    local r = id and redis.call('HMGET', key('message', id), 'queue', 'flow') or {}
+    if queue and r[2] then
+      redis.call('SADD', key('held', lane), id)
+      move(id, stream, entry, lane_stream('flow:' .. r[2]), 'flow:' .. r[2], due)
+      moved = true
+    elseif not queue and r[1] and redis.call('HGET', key('gate', 'queue:' .. r[1]), 'paused') == '1' then
+      redis.call('SREM', key('held', lane), id)
+      move(id, stream, entry, again_stream('queue:' .. r[1]), 'queue:' .. r[1], due)
+    elseif hold(id, stream, entry) then
+      redis.call('SADD', key('held', lane), id)
+      if not queue then count_start(lane, gate) end
+      held = held + 1
     end
   end
   if held > before then redis.call('HINCRBY', share_key, lane, held - before) end
@@ -114,9 +177,12 @@ local looked, left = 0, {}
 local lanes = redis.call('ZRANGE', open, '-inf', text(round), 'BYSCORE', 'LIMIT', 0, most_lanes)
 
 local function visit(lane)
-  local verdict = take(lane)
+  local gated = is_gated(lane)
+  local verdict = gated and take_gated(lane) or not gated and take(lane)
   if verdict == 'empty' then
     redis.call('ZREM', open, lane)
+  elseif verdict == 'closed' then
+    open_gate(lane, now)
   else
     redis.call('ZADD', open, text(redis.call('INCR', key('sequence'))), lane)
     if verdict == 'left' then left[#left + 1] = lane else answer[3] = 1 end
@@ -138,7 +204,7 @@ end
 
 if in_flight >= capacity then
   answer[2] = 'full'
-elseif #left > 0 or looked < #lanes then
+elseif #left > 0 or looked < #lanes or moved then
   answer[2] = 'new'
 else
   -- Set before a long round ends, too: a lane that joins behind its start has its wake-up published then.

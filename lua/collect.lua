@@ -10,7 +10,7 @@
 --
 --   returns  {"ok", removed, more}: more is 1 where a limit was reached
 --            {"clock", last}
---   writes   finished message:<id> counts ended dead dead:<dlqId> body:<hash> clock
+--   writes   finished message:<id> counts ended dead dead:<dlqId> body:<hash> flows gate:<lane> held:<lane> clock
 
 local now = clock()
 if not now then return clock_refusal() end
@@ -38,6 +38,17 @@ for _, id in ipairs(older_than('dead', ARGV[4])) do
   release_body(redis.call('HGET', dead, 'shared'))
   redis.call('DEL', dead)
   redis.call('ZREM', key('dead'), id)
+end
+-- Flow keys come by use and go when unused for a day; a few are looked at each time.
+for _, flow in ipairs(redis.call('SRANDMEMBER', key('flows'), 20)) do
+  local gate = key('gate', 'flow:' .. flow)
+  local g = redis.call('HMGET', gate, 'messages', 'paused', 'pinnedParallelism', 'pinnedRate', 'used')
+  local unused = now - tonumber(g[5] or '0') > 86400000
+  if unused and tonumber(g[1] or '0') <= 0 and not g[2] and not g[3] and not g[4] then
+    redis.call('DEL', gate, key('held', 'flow:' .. flow))
+    redis.call('SREM', key('flows'), flow)
+    removed = removed + 1
+  end
 end
 redis.call('ZREMRANGEBYSCORE', key('ended'), '-inf', text(now - tonumber(ARGV[3])))
 return { 'ok', removed, more }

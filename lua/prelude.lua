@@ -56,24 +56,85 @@ local function waiting(stream)
   return length - redis.call('XINFO', 'GROUPS', stream)[1][6]
 end
 
--- Opens the lane if something in it may run, closes it if not. Turn: where the lane stands in the ring when it is new.
-local function open_gate(lane, turn)
-  if waiting(again_stream(lane)) > 0 or waiting(lane_stream(lane)) > 0 then
-    turn = turn or redis.call('INCR', key('sequence'))
-    if redis.call('ZADD', key('open'), 'NX', text(turn), lane) == 1 then wake() end
-  else
-    redis.call('ZREM', key('open'), lane)
+-- Lanes with a gate of their own: queues (parallelism, pause, the head's own time) and flow keys (parallelism, rate,
+-- pause). All others are open whenever something waits in them.
+local function is_queue(lane) return string.sub(lane, 1, 6) == 'queue:' end
+local function is_gated(lane) return is_queue(lane) or string.sub(lane, 1, 5) == 'flow:' end
+
+-- The gate as numbers: 0 for no limit. A queue without settings lets one through at a time.
+local function read_gate(lane, now)
+  local g = redis.call('HMGET', key('gate', lane), 'paused', 'parallelism', 'rate', 'period', 'windowStart', 'windowCount', 'deletedTo')
+  local start, length = tonumber(g[5] or '0'), tonumber(g[4] or '1') * 1000
+  local gate = {
+    paused = g[1] == '1' or g[7], parallelism = tonumber(g[2] or (is_queue(lane) and '1' or '0')),
+    rate = tonumber(g[3] or '0'), count = tonumber(g[6] or '0'), window_end = start + length,
+  }
+  -- A window that has ended, or begins in the future because Redis's clock was set back, counts nothing.
+  if now >= gate.window_end or start > now then gate.count, gate.window_end = 0, 0 end
+  return gate
+end
+
+local function rate_allows(gate) return gate.rate == 0 or gate.count < gate.rate end
+local function slot_free(gate, lane)
+  return gate.parallelism == 0 or redis.call('SCARD', key('held', lane)) < gate.parallelism
+end
+
+-- When the next entry of a stream is due, in ms; nil where nothing waits.
+local function head_due(stream)
+  if redis.call('XLEN', stream) == 0 then return nil end
+  local last = redis.call('XINFO', 'GROUPS', stream)[1][8]
+  local head = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)[1]
+  return head and tonumber(head[2][4])
+end
+
+-- Whether something in a gated lane may run now; else when time alone will let it, or nil.
+local function gate_verdict(lane, now)
+  local gate = read_gate(lane, now)
+  if gate.paused then return false end
+  local allowed = rate_allows(gate)
+  local ready
+  if waiting(again_stream(lane)) > 0 then ready = now end
+  if not ready and waiting(lane_stream(lane)) > 0 and slot_free(gate, lane) then
+    ready = is_queue(lane) and head_due(lane_stream(lane)) or now
   end
+  if not ready then return false end
+  if not allowed then ready = math.max(ready, gate.window_end) end
+  if ready <= now then return true end
+  return false, ready
+end
+
+-- Puts a lane into the ring if something in it may run, and into `reopen` if only time is missing; computed from
+-- nothing, so whoever changed one of its inputs calls it. Turn: where a new member stands in the ring.
+local function open_gate(lane, now, turn)
+  local open, at
+  if is_gated(lane) then
+    open, at = gate_verdict(lane, now)
+    if at then
+      redis.call('ZADD', key('reopen'), text(at), lane)
+      if redis.call('ZRANGE', key('reopen'), 0, 0)[1] == lane then redis.call('PUBLISH', key('wake'), 'due ' .. text(at)) end
+    else
+      redis.call('ZREM', key('reopen'), lane)
+    end
+  else
+    open = waiting(again_stream(lane)) > 0 or waiting(lane_stream(lane)) > 0
+  end
+  if not open then return redis.call('ZREM', key('open'), lane) end
+  turn = turn or redis.call('INCR', key('sequence'))
+  if redis.call('ZADD', key('open'), 'NX', text(turn), lane) == 1 then wake() end
 end
 
 -- Appends to a stream and opens its lane; answers the place. The group is made with the first entry. Ids come from
 -- a sequence and never from `*`: a deleted stream or a clock step would hand out an id twice and fool the fence.
-local function append(stream, lane, id, due)
+local function append(stream, lane, id, due, now)
   local number = redis.call('INCR', key('sequence'))
   local entry = text(number) .. '-0'
   redis.call('XADD', stream, entry, 'message', id, 'due', due)
   if redis.call('XLEN', stream) == 1 then redis.call('XGROUP', 'CREATE', stream, 'deliver', '0') end
-  if redis.call('ZADD', key('open'), 'NX', text(number), lane) == 1 then wake() end
+  if is_gated(lane) then
+    open_gate(lane, now, number)
+  elseif redis.call('ZADD', key('open'), 'NX', text(number), lane) == 1 then
+    wake()
+  end
   return stream .. ' ' .. entry
 end
 
@@ -86,22 +147,73 @@ local function remove_entry(stream, entry, held)
   return true
 end
 
--- Puts a message where it waits: among the due until its time, else into its lane. Answers the place.
-local function enqueue(id, lane, due, now)
-  if tonumber(due) > now then
-    redis.call('ZADD', key('due'), due, id)
-    if redis.call('ZRANGE', key('due'), 0, 0)[1] == id then
-      redis.call('PUBLISH', key('wake'), 'due ' .. due)
-    end
-    return 'due'
+local function wait_for_time(id, due)
+  redis.call('ZADD', key('due'), due, id)
+  if redis.call('ZRANGE', key('due'), 0, 0)[1] == id then redis.call('PUBLISH', key('wake'), 'due ' .. due) end
+  return 'due'
+end
+
+-- Where a message goes whose time has come: behind its flow key if it has one; a queue's message that holds its slot
+-- already goes before all others of the queue; else into its lane. Answers the place.
+local function enter(id, lane, queue, flow, due, now)
+  if flow then return append(lane_stream('flow:' .. flow), 'flow:' .. flow, id, due, now) end
+  if queue then return append(again_stream(lane), lane, id, due, now) end
+  return append(lane_stream(lane), lane, id, due, now)
+end
+
+-- The newest message's limits are the key's, unless they are pinned.
+local function set_flow(flow, parallelism, rate, period, name, now)
+  local gate = key('gate', 'flow:' .. flow)
+  local pins = redis.call('HMGET', gate, 'pinnedParallelism', 'pinnedRate')
+  redis.call('HSET', gate, 'name', name, 'used', text(now))
+  redis.call('SADD', key('flows'), flow)
+  if not pins[1] then
+    if parallelism == '0' then redis.call('HDEL', gate, 'parallelism') else redis.call('HSET', gate, 'parallelism', parallelism) end
   end
-  return append(lane_stream(lane), lane, id, due)
+  if not pins[2] then
+    if rate == '0' then redis.call('HDEL', gate, 'rate') else redis.call('HSET', gate, 'rate', rate) end
+    redis.call('HSET', gate, 'period', period)
+  end
+end
+
+local function make_queue(queue, now)
+  if redis.call('SADD', key('queues'), queue) == 1 then
+    redis.call('HSET', key('gate', 'queue:' .. queue), 'createdAt', text(now), 'updatedAt', text(now))
+  end
 end
 
 -- Creates a message. The body is stored with it, or, where `shared` is given, once for all messages that name it.
-local function create(id, lane, due, request, body, shared, now)
-  local place = enqueue(id, lane, due, now)
-  local message = key('message', id)
+-- gate: "" or "<queue or /> <flow or #> <parallelism> <rate> <period> <name of the flow key>": neither stands in a name.
+local function create(id, lane, due, request, body, shared, gate, now)
+  local message, queue, flow, place = key('message', id), nil, nil, nil
+  if gate ~= '' then
+    local parallelism, rate, period, name
+    queue, flow, parallelism, rate, period, name = string.match(gate, '^(%S+) (%S+) (%d+) (%d+) (%d+) (.*)$')
+    if queue == '/' then queue = nil end
+    if flow == '#' then flow = nil end
+    if queue then
+      make_queue(queue, now)
+      redis.call('HINCRBY', key('gate', 'queue:' .. queue), 'messages', 1)
+      redis.call('HSET', message, 'queue', queue)
+    end
+    if flow then
+      set_flow(flow, parallelism, rate, period, name, now)
+      redis.call('HINCRBY', key('gate', 'flow:' .. flow), 'messages', 1)
+      redis.call('HSET', message, 'flow', flow)
+      open_gate('flow:' .. flow, now)
+    end
+  end
+  if queue then
+    -- It keeps its place in line whatever its time: the gate looks at the head's.
+    place = append(lane_stream(lane), lane, id, due, now)
+  elseif tonumber(due) > now then
+    place = wait_for_time(id, due)
+  elseif flow and tonumber(redis.call('ZRANGE', key('due'), 0, 0, 'WITHSCORES')[2] or text(now)) < now then
+    -- Behind a backlog of overdue messages: the order of due times holds.
+    place = wait_for_time(id, due)
+  else
+    place = append(lane_stream(lane), lane, id, due, now)
+  end
   redis.call('HSET', message, 'request', request, 'state', 'waiting', 'lane', lane, 'due', due, 'place', place)
   if shared ~= '' then
     redis.call('HSET', message, 'shared', shared)
@@ -140,15 +252,47 @@ local function plan_run(id, time)
   end
 end
 
+-- A flow slot is held while a request is in flight.
+local function free_flow(id, flow, now)
+  if flow and redis.call('SREM', key('held', 'flow:' .. flow), id) == 1 then open_gate('flow:' .. flow, now) end
+end
+
+-- A queue slot is held from the first attempt until the message has ended and its direct callbacks have, too.
+local function free_queue(id, queue, now)
+  if redis.call('EXISTS', key('waits', id)) == 1 then return end
+  if redis.call('SREM', key('held', 'queue:' .. queue), id) == 1 then open_gate('queue:' .. queue, now) end
+end
+
+-- What a message gives back when it ends: its part of the counts, its slots, its place among the callbacks its source
+-- waits for. r: {queue, flow, source, sourceQueue}, false for what it has not. Its own callbacks exist by now.
+local function leave(id, r, now)
+  local queue, flow, source, source_queue = r[1], r[2], r[3], r[4]
+  if flow then
+    redis.call('HINCRBY', key('gate', 'flow:' .. flow), 'messages', -1)
+    free_flow(id, flow, now)
+  end
+  if queue then
+    local gate = key('gate', 'queue:' .. queue)
+    local left = redis.call('HINCRBY', gate, 'messages', -1)
+    if left <= 0 and redis.call('SISMEMBER', key('queues'), queue) == 0 then redis.call('DEL', gate) end
+    free_queue(id, queue, now)
+  end
+  if source and redis.call('SREM', key('waits', source), id) == 1 then
+    local state = redis.call('HGET', key('message', source), 'state')
+    if not state or state == 'delivered' then free_queue(source, source_queue, now) end
+  end
+end
+
 -- The end of a cancelled message, of which nothing is kept.
 local function forget(id, now)
   local message = key('message', id)
-  local record = redis.call('HMGET', message, 'shared', 'schedule')
-  release_body(record[1])
-  note_end(record[2], id, 'FAIL')
+  local record = redis.call('HMGET', message, 'queue', 'flow', 'source', 'sourceQueue', 'shared', 'schedule')
+  release_body(record[5])
+  note_end(record[6], id, 'FAIL')
   redis.call('DEL', message)
   redis.call('ZREM', key('messages'), id)
   remember_ended(id, now)
+  leave(id, record, now)
 end
 
 -- Splits "<stream key> <entry>[ <claim>]" and tells the lane. A stream key holds no blank: names in it are
@@ -183,7 +327,7 @@ local function give_back(node, id, held, reclaimed, now)
   if record[1] == 'cancelling' then
     forget(id, now)
   elseif record[1] then
-    local new = append(again_stream(place.lane), place.lane, id, record[2] or text(now))
+    local new = append(again_stream(place.lane), place.lane, id, record[2] or text(now), now)
     redis.call('HSET', message, 'state', 'waiting', 'place', new)
     if reclaimed then redis.call('HINCRBY', message, 'reclaimed', 1) end
   end
@@ -200,8 +344,10 @@ local function held_by(node)
   return held
 end
 
--- The earliest time anything waits for in ms, or "" where nothing does.
+-- The earliest time anything waits for in ms, a message or a lane, or "" where nothing does.
 local function next_due()
-  local first = redis.call('ZRANGE', key('due'), 0, 0, 'WITHSCORES')
-  return first[2] and text(tonumber(first[2])) or ''
+  local first = redis.call('ZRANGE', key('due'), 0, 0, 'WITHSCORES')[2]
+  local lane = redis.call('ZRANGE', key('reopen'), 0, 0, 'WITHSCORES')[2]
+  if first and lane then return text(math.min(tonumber(first), tonumber(lane))) end
+  return first and text(tonumber(first)) or lane and text(tonumber(lane)) or ''
 end

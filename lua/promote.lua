@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- promote: moves messages whose time has come from `due` into their lanes, oldest time first, equal times by id.
+-- promote: moves messages whose time has come from `due` into their lanes, oldest time first, equal times by id, and
+-- opens lanes that waited for time only: for the end of a rate window, for the time of a queue's head.
 --
 --   KEYS[1]  root
 --   ARGV[1]  now, ms
@@ -7,7 +8,7 @@
 --
 --   returns  {"ok", moved, next}: next is the earliest remaining time in ms (it may have come already), or ""
 --            {"clock", last}
---   writes   due lane:<lane> message:<id> open sequence idle clock aside; publishes wake
+--   writes   due reopen lane:<lane> again:<lane> message:<id> open sequence idle clock aside; publishes wake
 --
 -- Sent again it moves the next ones, which is as good.
 
@@ -18,11 +19,16 @@ local ids = redis.call('ZRANGE', key('due'), '-inf', text(now), 'BYSCORE', 'LIMI
 for _, id in ipairs(ids) do
   redis.call('ZREM', key('due'), id)
   local message = key('message', id)
-  local record = redis.call('HMGET', message, 'lane', 'due')
-  if record[1] and record[2] then
-    redis.call('HSET', message, 'place', append(lane_stream(record[1]), record[1], id, record[2]))
+  local r = redis.call('HMGET', message, 'lane', 'due', 'queue', 'flow')
+  if r[1] and r[2] then
+    redis.call('HSET', message, 'place', enter(id, r[1], r[3], r[4], r[2], now))
   else
     set_aside('due ' .. id .. ': no record')
   end
 end
-return { 'ok', #ids, next_due() }
+local lanes = redis.call('ZRANGE', key('reopen'), '-inf', text(now), 'BYSCORE', 'LIMIT', 0, tonumber(ARGV[2]))
+for _, lane in ipairs(lanes) do
+  redis.call('ZREM', key('reopen'), lane)
+  open_gate(lane, now)
+end
+return { 'ok', #ids + #lanes, next_due() }

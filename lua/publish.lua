@@ -10,12 +10,13 @@
 --              body        bytes
 --              shared      SHA-256 of the body in hex where it is stored once for all messages, or ""
 --              messages    their number; then for each message
---                id, lane, due (ms), request (JSON text)
+--                id, lane, due (ms), request (JSON text), gate (see `create` in the prelude)
 --
 --   returns  {"ok", status of each item ...}: "stored" (also where it was stored by an earlier arrival of this
 --            call) or "topic" (the topic has changed or is gone: nothing of this item is stored, read it again)
 --            {"clock", last}: the caller's now lies behind
---   writes   message:<id> messages due lane:<lane> open body:<hash> ended sequence idle clock; publishes wake
+--   writes   message:<id> messages due lane:<lane> open reopen gate:<lane> queues flows body:<hash> ended sequence idle
+--            clock; publishes wake
 --
 -- Sent again after a lost reply it finds its own ids, living or ended, and changes nothing.
 
@@ -38,11 +39,11 @@ for _ = 1, tonumber(ARGV[3]) do
     answer[#answer + 1] = 'topic'
   else
     for m = 0, count - 1 do
-      local id, lane, due, request = ARGV[at + 4 * m], ARGV[at + 4 * m + 1], ARGV[at + 4 * m + 2], ARGV[at + 4 * m + 3]
-      create(id, lane, due, request, body, shared, now)
+      local id, lane, due, request, gate = unpack(ARGV, at + 5 * m, at + 5 * m + 4)
+      create(id, lane, due, request, body, shared, gate, now)
     end
     answer[#answer + 1] = 'stored'
   end
-  at = at + 4 * count
+  at = at + 5 * count
 end
 return answer

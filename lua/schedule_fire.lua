@@ -14,7 +14,7 @@
 --              body        bytes
 --              shared      SHA-256 of the body in hex where it is stored once for all messages, or ""
 --              messages    their number; then for each message
---                id, lane, due (ms), request (JSON text)
+--                id, lane, due (ms), request (JSON text), gate (see `create` in the prelude)
 --
 --   returns  {"ok", status of each item ...}: "fired"; "changed": it is another by now, or another node was first;
 --            "topic": the topic has changed or is gone, read it again
@@ -42,8 +42,8 @@ for _ = 1, tonumber(ARGV[2]) do
     if count > 0 then
       redis.call('DEL', key('states', id))
       for m = 0, count - 1 do
-        local message, lane, time, request = unpack(ARGV, at + 4 * m, at + 4 * m + 3)
-        create(message, lane, time, request, body, shared, now)
+        local message, lane, time, request, gate = unpack(ARGV, at + 5 * m, at + 5 * m + 4)
+        create(message, lane, time, request, body, shared, gate, now)
         redis.call('HSET', key('message', message), 'schedule', id)
         redis.call('HSET', key('states', id), message, 'IN_PROGRESS')
       end
@@ -55,6 +55,6 @@ for _ = 1, tonumber(ARGV[2]) do
     plan_run(id, next_run ~= '' and next_run)
   end
   answer[#answer + 1] = status
-  at = at + 4 * count
+  at = at + 5 * count
 end
 return answer

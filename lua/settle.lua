@@ -19,12 +19,13 @@
 --              response    its body, bytes
 --              error       "" or what went wrong, for people
 --              callbacks   their number; then for each
---                id, lane, due (ms), request (JSON text), body
+--                id, lane, due (ms), request (JSON text), gate (see `create` in the prelude), body
 --
 --   returns  {"ok", result ...}: "delivered", "retry", "dead", "canceled", or "stale": the attempt is no longer
 --            the caller's (its lease ended, or this call arrived before), and nothing was written for it
 --            {"clock", last}
---   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages due open dead dead:<dlqId> states:<id>
+--   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages due open reopen dead
+--            dead:<dlqId> states:<id> gate:<lane> held:<lane> waits:<id> queues flows
 --            finished ended counts body:<hash> sequence idle clock; publishes wake
 --
 -- The acknowledgement is the fence: XACK is the first write for each attempt, and without it there is no other.
@@ -56,24 +57,26 @@ local function finish_delivered(id)
   local message = key('message', id)
   local size = redis.call('HSTRLEN', message, 'request') + redis.call('HSTRLEN', message, 'body')
   redis.call('HSET', message, 'state', 'delivered', 'size', size)
-  redis.call('HDEL', message, 'place', 'lane', 'due', 'error')
+  redis.call('HDEL', message, 'place', 'lane', 'due', 'error', 'source', 'sourceQueue')
   redis.call('ZREM', key('messages'), id)
   redis.call('ZADD', key('finished'), text(now), id)
   redis.call('HINCRBY', key('counts'), 'finishedBytes', size)
 end
 
-local function retry(id, lane, at, error)
+local function retry(id, lane, r, at, error)
   local message = key('message', id)
   redis.call('HINCRBY', message, 'retried', 1)
   redis.call('HDEL', message, 'reclaimed')
-  redis.call('HSET', message, 'state', 'waiting', 'due', at, 'error', error, 'place', enqueue(id, lane, at, now))
+  local place = tonumber(at) > now and wait_for_time(id, at) or enter(id, lane, r[1], r[2], at, now)
+  redis.call('HSET', message, 'state', 'waiting', 'due', at, 'error', error, 'place', place)
+  free_flow(id, r[2], now)
 end
 
 -- The record becomes the dead letter: one rename, body and all.
 local function bury(id, dlq_id, status, headers, response, error)
   local dead = key('dead', dlq_id)
   redis.call('RENAME', key('message', id), dead)
-  redis.call('HDEL', dead, 'state', 'place', 'lane', 'due', 'reclaimed')
+  redis.call('HDEL', dead, 'state', 'place', 'lane', 'due', 'reclaimed', 'source', 'sourceQueue')
   redis.call('HSET', dead, 'message', id, 'status', status, 'error', error)
   if status ~= '0' then redis.call('HSET', dead, 'responseHeader', headers) end
   if response ~= '' then redis.call('HSET', dead, 'responseBody', response) end
@@ -92,8 +95,8 @@ for _ = 1, tonumber(ARGV[6]) do
   local ours = place and redis.call('HGET', key('active', node), id) == held
   if ours and remove_entry(place.stream, place.entry, true) then
     drop_held(node, id, place.lane)
-    local record = redis.call('HMGET', key('message', id), 'state', 'schedule')
-    local state = record[1]
+    local r = redis.call('HMGET', key('message', id), 'queue', 'flow', 'source', 'sourceQueue', 'state', 'schedule', 'lane')
+    local state, schedule = r[5], r[6]
     if not state then
       set_aside('settle ' .. id .. ': no record')
       step = 'stale'
@@ -102,24 +105,30 @@ for _ = 1, tonumber(ARGV[6]) do
       step = 'canceled'
     else
       if step == 'delivered' then
-        note_end(record[2], id, 'SUCCESS')
+        note_end(schedule, id, 'SUCCESS')
         finish_delivered(id)
       elseif step == 'retry' then
-        retry(id, place.lane, value, error)
+        retry(id, r[7], r, value, error)
       else
-        note_end(record[2], id, 'FAIL')
+        note_end(schedule, id, 'FAIL')
         bury(id, value, status, headers, response, error)
       end
       for c = 0, callbacks - 1 do
-        local b = at + 5 * c
-        create(ARGV[b], ARGV[b + 1], ARGV[b + 2], ARGV[b + 3], ARGV[b + 4], '', now)
+        local callback, lane, due, request, gate, body = unpack(ARGV, at + 6 * c, at + 6 * c + 5)
+        create(callback, lane, due, request, body, '', gate, now)
+        if r[1] then
+          redis.call('HSET', key('message', callback), 'source', id, 'sourceQueue', r[1])
+          redis.call('SADD', key('waits', id), callback)
+        end
       end
+      if step ~= 'retry' then leave(id, r, now) end
     end
+    if is_gated(place.lane) then open_gate(place.lane, now) end
     answer[#answer + 1] = step
   else
     answer[#answer + 1] = 'stale'
   end
-  at = at + 5 * callbacks
+  at = at + 6 * callbacks
 end
 shed_finished()
 return answer

@@ -16,13 +16,14 @@ package struct CallbackSettings: Sendable, Hashable {
     /// Wins over `delay`.
     package var notBefore: Timestamp?
     package var labels: [String]
+    package var flowControl: FlowControl?
     private var nested: Nested
     private var nestedFailure: Nested
 
     package init(
         url: String, method: Method = .post, header: HeaderMap = [:], retries: Int? = nil, retryDelay: String? = nil,
         timeout: Int? = nil, delay: Int? = nil, notBefore: Timestamp? = nil, labels: [String] = [],
-        callback: CallbackSettings? = nil, failureCallback: CallbackSettings? = nil
+        flowControl: FlowControl? = nil, callback: CallbackSettings? = nil, failureCallback: CallbackSettings? = nil
     ) {
         self.url = url
         self.method = method
@@ -33,6 +34,7 @@ package struct CallbackSettings: Sendable, Hashable {
         self.delay = delay
         self.notBefore = notBefore
         self.labels = labels
+        self.flowControl = flowControl
         nested = Nested(callback)
         nestedFailure = Nested(failureCallback)
     }

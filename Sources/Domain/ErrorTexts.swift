@@ -51,6 +51,10 @@ extension RequestError {
         RequestError(status: 404, text: "queue \(name) not found")
     }
 
+    package static func flowNotFound(_ key: String) -> RequestError {
+        RequestError(status: 404, text: "flow control key \(key) not found")
+    }
+
     package static func scheduleNotFound(_ id: String) -> RequestError {
         RequestError(status: 404, text: "schedule \(id) not found")
     }

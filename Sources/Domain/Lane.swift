@@ -3,12 +3,30 @@
 import Crypto
 
 package enum Lane {
-    /// `topic:<name>:<hash of the endpoint>` or `host:<host[:port]>`. Holds no blank, so that a place is two words.
+    /// `queue:<name>`, `flow:<key>`, `topic:<name>:<hash of the endpoint>` or `host:<host[:port]>`: the first that
+    /// applies. Holds no blank, so that a place is two words.
     package static func name(of record: MessageRecord) -> String {
+        if let queue = record.queue { return "queue:\(queue)" }
+        if let flowControl = record.flowControl { return "flow:\(flowPart(flowControl.key))" }
         if let topic = record.topic { return "topic:\(topic):\(hash(record.url))" }
         guard let host = URLAuthority(ofURL: record.url)?.lane else { return "host:\(hash(record.url))" }
         let isPlain = host.utf8.count <= 255 && host.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
         return "host:\(isPlain ? host : hash(host))"
+    }
+
+    /// How a flow key stands in the names of keys: itself where it is short and plain, else `#` and a hash.
+    package static func flowPart(_ key: String) -> String {
+        let isPlain = (1...64).contains(key.utf8.count) && key.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
+        return isPlain && !key.hasPrefix("#") ? key : "#\(hash(key))"
+    }
+
+    /// What the scripts must know of the gates in front of a message, in one text: `<queue or /> <flow or #>
+    /// <parallelism> <rate> <period> <flow key>`, 0 for no limit; empty where there is neither queue nor key.
+    package static func gate(of record: MessageRecord) -> String {
+        if record.queue == nil, record.flowControl == nil { return "" }
+        let flow = record.flowControl
+        let limits = "\(flow?.parallelism ?? 0) \(flow?.rate ?? 0) \(flow?.period ?? 1)"
+        return "\(record.queue ?? "/") \(flow.map { flowPart($0.key) } ?? "#") \(limits) \(flow?.key ?? "")"
     }
 
     /// First 16 hex digits of the SHA-256 of free text.

@@ -34,4 +34,6 @@ package struct NewMessage: Sendable, Hashable {
     }
 
     package var lane: String { record.lane }
+    /// What the scripts must know of the gates in front of it.
+    package var gate: String { Lane.gate(of: record) }
 }

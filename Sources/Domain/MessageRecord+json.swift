@@ -55,6 +55,7 @@ extension CallbackSettings {
             json.field("delay", ifAny: delay)
             if let notBefore { json.field("notBefore", notBefore) }
             json.field("labels", ifAny: labels)
+            if let flowControl { flowControl.write(to: &json) }
             callback?.write("callback", to: &json)
             failureCallback?.write("failureCallback", to: &json)
         }
@@ -66,8 +67,8 @@ extension CallbackSettings {
             header: try members.header("header"), retries: try members.optionalInt("retries"),
             retryDelay: try members.optionalString("retryDelay"), timeout: try members.optionalInt("timeout"),
             delay: try members.optionalInt("delay"), notBefore: try members.optionalTime("notBefore"),
-            labels: try members.strings("labels"), callback: try members.callback("callback"),
-            failureCallback: try members.callback("failureCallback"))
+            labels: try members.strings("labels"), flowControl: try members.flowControl("flowControl"),
+            callback: try members.callback("callback"), failureCallback: try members.callback("failureCallback"))
     }
 }
 

@@ -86,7 +86,8 @@ extension CallbackSettings {
         let record = MessageRecord(
             url: url, method: method, header: header, retries: retries ?? source.record.retries,
             retryDelay: retryDelay, timeout: timeout, callback: callback, failureCallback: failureCallback,
-            labels: labels, version: source.record.version, callerIP: source.record.callerIP, createdAt: now,
+            labels: labels, flowControl: flowControl, version: source.record.version, callerIP: source.record.callerIP,
+            createdAt: now,
             notBefore: due)
         return NewMessage(id: MessageID.make(now: now), record: record, body: body, due: due)
     }

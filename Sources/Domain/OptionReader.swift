@@ -79,6 +79,32 @@ struct OptionReader {
         }
     }
 
+    func queue() throws(RequestError) -> String? {
+        guard let option = options.single[.queueName] else { return nil }
+        guard NameGrammar.matches(option.value.utf8) else {
+            throw option.error("only letters, digits, '-', '_' and '.' are allowed, at most \(NameGrammar.longest)")
+        }
+        return option.value
+    }
+
+    func flowControl() throws(RequestError) -> FlowControl? {
+        let key = options.single[.flowControlKey]
+        let value = options.single[.flowControlValue]
+        guard let key, let value else {
+            if let one = key ?? value { throw one.error("Upstash-Flow-Control-Key and -Value must be given together") }
+            return nil
+        }
+        guard key.value.utf8.count <= limits.maxFlowControlKeyBytes else {
+            throw key.error("longer than \(limits.maxFlowControlKeyBytes) bytes")
+        }
+        guard HeaderName.isValidValue(key.value) else { throw key.error("contains a control character") }
+        do {
+            return try FlowControl.parse(key: key.value, value: value.value, maxPeriod: limits.maxFlowControlPeriod)
+        } catch {
+            throw value.error(error.text)
+        }
+    }
+
     func labels() throws(RequestError) -> [String] {
         guard let first = options.labels.first else { return [] }
         let labels = Labels.parse(options.labels.map(\.value).joined(separator: ","))
@@ -137,6 +163,7 @@ struct OptionReader {
         settings.delay = try reader.delay().map { Int(clamping: $0) }
         settings.notBefore = try reader.notBefore()
         settings.labels = try reader.labels()
+        settings.flowControl = try reader.flowControl()
         settings.callback = try reader.callback(depth: depth + 1)
         settings.failureCallback = try reader.failureCallback(depth: depth + 1)
         guard let url else { return nil }

@@ -49,9 +49,6 @@ struct PublishOptions {
     /// Features this version lacks: they are refused, never silently ignored. A version that serves one deletes its
     /// line.
     static let unsupported: [Key] = [
-        .queueName,
-        .flowControlKey,
-        .flowControlValue,
         .deduplicationID,
         .contentBasedDeduplication,
         .redactFields,

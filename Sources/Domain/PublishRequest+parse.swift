@@ -27,6 +27,12 @@ extension PublishRequest {
         settings.labels = try reader.labels()
         settings.callback = try reader.callback(depth: 1)
         settings.failureCallback = try reader.failureCallback(depth: 1)
+        settings.flowControl = try reader.flowControl()
+        settings.queue = try reader.queue()
+        if let queue = context.queue {
+            try NameGrammar.check(queue, kind: "queue")
+            settings.queue = queue
+        }
         let source = HeaderSource(headers: headers, topicDefaults: topicDefaults, reader: reader)
         settings.header = try source.header(isAuthenticatedByQuery: context.isAuthenticatedByQuery)
         let delay = try reader.delay()

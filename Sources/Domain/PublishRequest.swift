@@ -26,9 +26,11 @@ package struct PublishRequest: Sendable, Hashable {
     private func message(url: String, topic: String?, endpoint: String?) -> NewMessage {
         let record = MessageRecord(
             url: url, method: settings.method, header: settings.header, topic: topic, endpoint: endpoint,
-            retries: settings.retries, retryDelay: settings.retryDelay, timeout: settings.timeout,
+            queue: settings.queue, retries: settings.retries, retryDelay: settings.retryDelay,
+            timeout: settings.timeout,
             callback: settings.callback, failureCallback: settings.failureCallback, labels: settings.labels,
-            version: version, callerIP: callerIP, createdAt: createdAt, notBefore: notBefore)
+            flowControl: settings.flowControl, version: version, callerIP: callerIP, createdAt: createdAt,
+            notBefore: notBefore)
         return NewMessage(id: MessageID.make(now: createdAt), record: record, body: body, due: notBefore)
     }
 }
@@ -53,6 +55,8 @@ package struct MessageSettings: Sendable, Hashable {
     package var labels: [String] = []
     package var callback: CallbackSettings?
     package var failureCallback: CallbackSettings?
+    package var queue: String?
+    package var flowControl: FlowControl?
 
     package init() {}
 }
@@ -64,17 +68,21 @@ package struct PublishContext: Sendable {
     package var callerIP: String
     /// The token came by `qstash_token`.
     package var isAuthenticatedByQuery: Bool
+    /// Of the path; it wins over `Upstash-Queue-Name`.
+    package var queue: String?
     package var limits: Limits
     package var policy: AddressPolicy
 
     package init(
         version: APIVersion, now: Timestamp, callerIP: String, isAuthenticatedByQuery: Bool = false,
+        queue: String? = nil,
         limits: Limits = Limits(), policy: AddressPolicy
     ) {
         self.version = version
         self.now = now
         self.callerIP = callerIP
         self.isAuthenticatedByQuery = isAuthenticatedByQuery
+        self.queue = queue
         self.limits = limits
         self.policy = policy
     }

@@ -61,10 +61,12 @@ extension PublishRequest {
         case .topic(let name): (url, topic) = ("", name)
         }
         let template = MessageRecord(
-            url: url, method: settings.method, header: settings.header, topic: topic, schedule: id,
+            url: url, method: settings.method, header: settings.header, topic: topic, queue: settings.queue,
+            schedule: id,
             retries: settings.retries, retryDelay: settings.retryDelay, timeout: settings.timeout,
             callback: settings.callback, failureCallback: settings.failureCallback, labels: settings.labels,
-            version: version, callerIP: callerIP, createdAt: createdAt, notBefore: createdAt)
+            flowControl: settings.flowControl, version: version, callerIP: callerIP, createdAt: createdAt,
+            notBefore: createdAt)
         return Schedule(
             id: id, cron: schedule.cron.text, template: template, body: body, delay: schedule.delay,
             createdAt: createdAt, next: next)

@@ -26,17 +26,16 @@ package final class EngineMetrics: Sendable {
 
     package init() {}
 
-    func published(_ count: Int, topic: Bool) {
-        state.withLock { $0.published[topic ? .topic : .host, default: 0] += count }
+    func published(_ lane: LaneKind, _ count: Int = 1) {
+        state.withLock { $0.published[lane, default: 0] += count }
     }
 
     func settled(_ result: Result, _ lane: LaneKind) {
         state.withLock { $0.settled[Key(result: result, lane: lane), default: 0] += 1 }
     }
 
-    func fired(messages: Int, topic: Bool, missed: Int, late seconds: Double) {
+    func fired(missed: Int, late seconds: Double) {
         state.withLock { state in
-            state.published[topic ? .topic : .host, default: 0] += messages
             state.ticksFired += 1
             state.ticksMissed += missed
             state.tickLateness.record(seconds)

@@ -57,8 +57,25 @@ package struct ClaimedMessage: Sendable {
         place.split(separator: " ").dropFirst().first?.prefix(while: { $0 != "-" }) ?? "0"
     }
 
-    /// `topic` or `host`, for counters.
-    package var laneKind: LaneKind { place.contains(":topic:") ? .topic : .host }
+    /// For counters.
+    package var laneKind: LaneKind { LaneKind(place: place) }
 }
 
-package enum LaneKind: String, Sendable, CaseIterable { case topic, host }
+package enum LaneKind: String, Sendable, CaseIterable {
+    case topic, host, queue, flow
+
+    /// Of a lane's name.
+    package init(lane: some StringProtocol) {
+        self = LaneKind(rawValue: String(lane.prefix { $0 != ":" })) ?? .host
+    }
+
+    /// Of a place, `<root>:lane:<lane> <entry>`.
+    init(place: String) {
+        for kind in [LaneKind.topic, .queue, .flow]
+        where place.contains(":lane:\(kind.rawValue):") || place.contains(":again:\(kind.rawValue):") {
+            self = kind
+            return
+        }
+        self = .host
+    }
+}

@@ -17,10 +17,22 @@ package struct Janitor: Sendable {
             beat()
             do {
                 while try await step(), !Task.isCancelled { beat() }
+                try await sweepQueues()
             } catch {
                 scripts.logger.debug("collect: \(error)")
             }
             await wakeup.wait(atMost: .seconds(5))
+        }
+    }
+
+    /// Goes on with queues whose deletion was begun by a process that ended.
+    private func sweepQueues() async throws(RedisError) {
+        let names = try await scripts.redis.send(RedisCommand("SMEMBERS", "\(scripts.root):deleting")).array ?? []
+        for name in names.compactMap(\.string) {
+            while true {
+                let reply = try await scripts.once(Scripts.queueDelete, [.text(name), .text("sweep"), .integer(200)])
+                guard reply.count == 3, reply[2].int64 == 1 else { break }
+            }
         }
     }
 

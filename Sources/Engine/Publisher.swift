@@ -112,6 +112,7 @@ final class Publisher: Sendable {
                 parts.append(.text(entry.lane))
                 parts.append(.integer(entry.due.milliseconds))
                 parts.append(.bytes(entry.request))
+                parts.append(.text(entry.gate))
             }
         }
         return parts

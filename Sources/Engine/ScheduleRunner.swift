@@ -135,7 +135,7 @@ package final class ScheduleRunner: Sendable {
             for message in messages {
                 parts += [
                     .text(message.id.text), .text(message.lane), .integer(message.due.milliseconds),
-                    .bytes(message.record.encode()),
+                    .bytes(message.record.encode()), .text(message.gate),
                 ]
             }
         }
@@ -147,8 +147,8 @@ package final class ScheduleRunner: Sendable {
             case "fired":
                 let late = (Int64(item.due) ?? 0) * 1000
                 store.metrics.fired(
-                    messages: item.run.messages.count, topic: item.topic != nil, missed: Int(item.run.missed),
-                    late: Double(Saturating.subtract(now, late)) / 1e6)
+                    missed: Int(item.run.missed), late: Double(Saturating.subtract(now, late)) / 1e6)
+                for message in item.run.messages { store.metrics.published(LaneKind(lane: message.lane)) }
                 if let error = item.run.error {
                     store.logger.warning("schedule could not publish: \(error)", metadata: ["schedule": "\(item.id)"])
                 }

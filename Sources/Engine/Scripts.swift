@@ -17,6 +17,9 @@ package enum Scripts {
     package static let scheduleSet = load("schedule_set", PackageResources.schedule_set_lua)
     package static let scheduleDue = load("schedule_due", PackageResources.schedule_due_lua)
     package static let scheduleFire = load("schedule_fire", PackageResources.schedule_fire_lua)
+    package static let gateSet = load("gate_set", PackageResources.gate_set_lua)
+    package static let gateRead = load("gate_read", PackageResources.gate_read_lua)
+    package static let queueDelete = load("queue_delete", PackageResources.queue_delete_lua)
     package static let measure = load("measure", PackageResources.measure_lua)
     package static let collect = load("collect", PackageResources.collect_lua)
 

@@ -174,7 +174,7 @@ package final class Settler: Sendable {
             for (callback, request) in attempt.callbacks {
                 parts += [
                     .text(callback.id.text), .text(callback.lane), .integer(callback.due.milliseconds),
-                    .bytes(request), .bytes(callback.body),
+                    .bytes(request), .text(callback.gate), .bytes(callback.body),
                 ]
             }
         }

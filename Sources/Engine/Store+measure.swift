@@ -34,12 +34,13 @@ extension Store {
     /// Nil where Redis does not answer at once: a page must not wait for it.
     package func measure() async -> StoreGauges? {
         guard let reply = try? await scripts.once(Scripts.measure, [.integer(Self.measuredLanes)]),
-            reply.count == 8, reply[0].string == "ok"
+            reply.count == 10, reply[0].string == "ok"
         else { return nil }
         let numbers = reply.map { $0.int64 ?? 0 }
         return StoreGauges(
             live: numbers[1], due: numbers[2],
             oldestDue: reply[3].string.flatMap { Int64($0) }.map { Timestamp(milliseconds: $0) },
-            deadLetters: numbers[4], openLanes: numbers[5], waiting: [.host: numbers[6], .topic: numbers[7]])
+            deadLetters: numbers[4], openLanes: numbers[5],
+            waiting: [.host: numbers[6], .topic: numbers[7], .queue: numbers[8], .flow: numbers[9]])
     }
 }

@@ -14,9 +14,12 @@ package struct PublishItem: Sendable {
         package var due: Timestamp
         /// The encoded `MessageRecord`.
         package var request: [UInt8]
+        /// `Lane.gate` of the message.
+        package var gate: String
 
-        package init(id: String, lane: String, due: Timestamp, request: [UInt8]) {
-            (self.id, self.lane, self.due, self.request) = (id, lane, due, request)
+        package init(_ message: NewMessage) {
+            (id, lane, due, gate) = (message.id.text, message.lane, message.due, message.gate)
+            request = message.record.encode()
         }
     }
 
@@ -86,7 +89,9 @@ package final class Store: Sendable {
     package func publish(_ item: PublishItem) async throws(StoreError) -> PublishResult {
         let result = try await publisher.publish(item)
         if result == .topicChanged, let topic = item.topic { forgetTopic(topic.name) }
-        if result == .stored { metrics.published(item.entries.count, topic: item.topic != nil) }
+        if result == .stored, let lane = item.entries.first?.lane {
+            metrics.published(LaneKind(lane: lane), item.entries.count)
+        }
         return result
     }
 

@@ -6,15 +6,17 @@ import Engine
 extension API {
     func publish(
         _ request: APIRequest, remainder: String, access: Authenticator.Access, version: APIVersion,
-        requiresCron: Bool = false
+        queue: String? = nil, requiresCron: Bool = false
     ) async throws(RequestError) -> APIResponse {
+        if let queue { try NameGrammar.check(queue, kind: "queue") }
         let parsed = try DestinationParser.parse(remainder: remainder, limits: settings.limits)
         // The fan-out is made from a topic as it was read; the script stores it only if that is still what it is.
         for _ in 0..<20 {
             let topic = try await topic(of: parsed.destination)
             let context = PublishContext(
                 version: version, now: store.clock.now, callerIP: callerIP(request),
-                isAuthenticatedByQuery: access.isByQuery, limits: settings.limits, policy: settings.policy)
+                isAuthenticatedByQuery: access.isByQuery, queue: queue, limits: settings.limits, policy: settings.policy
+            )
             let publish = try PublishRequest.parse(
                 destination: parsed.destination, headers: request.headers, query: parsed.query,
                 topicDefaults: topic?.headers, body: request.body, context: context)
@@ -25,9 +27,7 @@ extension API {
             if requiresCron { throw .cron("empty spec string") }
             let messages = publish.messages(topic: topic)
             let item = PublishItem(
-                entries: messages.map {
-                    PublishItem.Entry(id: $0.id.text, lane: $0.lane, due: $0.due, request: $0.record.encode())
-                },
+                entries: messages.map(PublishItem.Entry.init),
                 body: publish.body, topic: topic.map { ($0.name, $0.revision) })
             let result = try await stored { try await store.publish(item) }
             switch result {

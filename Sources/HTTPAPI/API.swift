@@ -9,6 +9,8 @@ package struct APISettings: Sendable {
     package var policy = AddressPolicy()
     /// Networks whose `X-Forwarded-For` is believed for the caller's address.
     package var trustedProxies: [Network] = []
+    /// Deliveries at once in one process: what `/v2/globalParallelism` answers as its limit.
+    package var maxInFlight = 4096
     package init() {}
 }
 
@@ -60,6 +62,15 @@ package struct API: Sendable {
         case .newSchedule(let remainder):
             return try await publish(
                 request, remainder: remainder, access: access, version: version, requiresCron: true)
+        case .enqueue(let queue, let remainder):
+            return try await publish(request, remainder: remainder, access: access, version: version, queue: queue)
+        case .queues: return try await queues(request)
+        case .queue(let name): return try await queue(request, name: name)
+        case .queueSwitch(let name, let paused): return try await setQueue(name, paused: paused)
+        case .flows: return try await flows(request)
+        case .flow(let key): return try await flow(key)
+        case .flowVerb(let key, let verb): return try await changeFlow(request, key: key, verb: verb)
+        case .globalParallelism: return try await globalParallelism()
         case .schedules: return try await schedules()
         case .schedule(let id): return try await schedule(request, id: id)
         case .scheduleSwitch(let id, let paused): return try await setSchedule(id, paused: paused)
@@ -73,14 +84,20 @@ package struct API: Sendable {
 
     /// The value of `qstash_token`, the first one given, form-decoded.
     static func queryToken(_ target: String) -> String? {
-        guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return nil }
-        for pair in target.utf8[target.utf8.index(after: mark)...].split(separator: UInt8(ascii: "&")) {
-            let name = pair.prefix { $0 != UInt8(ascii: "=") }
-            guard ASCII.equalIgnoringCase(String(Substring(name)), "qstash_token") else { continue }
-            let value = pair.dropFirst(name.count + 1).map { $0 == UInt8(ascii: "+") ? UInt8(ascii: " ") : $0 }
-            return String(decoding: Percent.decode(value), as: UTF8.self)
+        query(target).first { ASCII.equalIgnoringCase($0.name, "qstash_token") }?.value
+    }
+
+    /// The pairs of the query in their order, form-decoded.
+    static func query(_ target: String) -> [HeaderField] {
+        guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return [] }
+        func decoded(_ bytes: some Sequence<UInt8>) -> String {
+            String(
+                decoding: Percent.decode(bytes.map { $0 == UInt8(ascii: "+") ? UInt8(ascii: " ") : $0 }), as: UTF8.self)
         }
-        return nil
+        return target.utf8[target.utf8.index(after: mark)...].split(separator: UInt8(ascii: "&")).map { pair in
+            let name = pair.prefix { $0 != UInt8(ascii: "=") }
+            return (decoded(name), decoded(pair.dropFirst(name.count + 1)))
+        }
     }
 
     /// The connection's peer, or the last address in `X-Forwarded-For` that is no trusted proxy's.

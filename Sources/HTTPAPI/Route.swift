@@ -7,6 +7,16 @@ enum Route: Equatable {
     /// Everything behind `/v2/publish/`, query included.
     case publish(remainder: String)
     case message(id: String)
+    /// Everything behind `/v2/enqueue/<queue>/`, query included.
+    case enqueue(queue: String, remainder: String)
+    case queues
+    case queue(name: String)
+    case queueSwitch(name: String, paused: Bool)
+    case flows
+    case flow(key: String)
+    /// A verb in lower case.
+    case flowVerb(key: String, verb: String)
+    case globalParallelism
     /// Everything behind `/v2/schedules/`, query included.
     case newSchedule(remainder: String)
     case schedules
@@ -20,11 +30,13 @@ enum Route: Equatable {
     /// The methods that exist here, for `Allow`.
     var methods: [String] {
         switch self {
-        case .publish, .newSchedule: ["POST"]
+        case .publish, .enqueue, .newSchedule, .queueSwitch, .flowVerb: ["POST"]
+        case .queues: ["GET", "POST"]
+        case .queue: ["GET", "DELETE"]
         case .schedule: ["GET", "DELETE"]
         case .scheduleSwitch: ["PATCH", "POST"]
         case .message: ["GET", "DELETE"]
-        case .topics, .schedules, .keys: ["GET"]
+        case .topics, .schedules, .keys, .flows, .flow, .globalParallelism: ["GET"]
         case .topic: ["GET", "PATCH", "DELETE"]
         case .endpoints: ["POST", "DELETE"]
         }
@@ -33,10 +45,11 @@ enum Route: Equatable {
     /// What a token must be allowed for one of these methods.
     func scope(_ method: String) -> Scopes {
         switch self {
-        case .publish: .publish
+        case .publish, .enqueue: .publish
         case .keys: .admin
         case .newSchedule: .manage
-        case .message, .schedules, .schedule, .scheduleSwitch, .topics, .topic, .endpoints:
+        case .message, .schedules, .schedule, .scheduleSwitch, .queues, .queue, .queueSwitch, .flows, .flow, .flowVerb,
+            .globalParallelism, .topics, .topic, .endpoints:
             method == "GET" ? .read : .manage
         }
     }
@@ -53,6 +66,13 @@ enum Route: Equatable {
         }
         let family = segment(&rest).lowered
         if family == "publish" { return (.publish(remainder: String(Substring(rest))), version) }
+        if family == "enqueue" {
+            let queue = decoded(segment(&rest))
+            return (.enqueue(queue: queue, remainder: String(Substring(rest))), version)
+        }
+        if family == "flowcontrol" {
+            return flow(method, rest.prefix { $0 != UInt8(ascii: "?") }).map { ($0, version) }
+        }
         if family == "schedules", method == "POST" {
             let remainder = String(Substring(rest))
             if case .scheduleSwitch(let id, let paused) = fixed(family, rest.prefix { $0 != UInt8(ascii: "?") }) {
@@ -64,6 +84,19 @@ enum Route: Equatable {
         return (route, version)
     }
 
+    private static let flowVerbs: Set<String> = ["pause", "resume", "pin", "unpin", "resetrate", "reset"]
+
+    /// The key is everything up to a verb at the end, slashes included: SDKs put it there unescaped.
+    private static func flow(_ method: String, _ path: Substring.UTF8View) -> Route? {
+        if path.isEmpty { return .flows }
+        if method == "POST" {
+            guard let slash = path.lastIndex(of: UInt8(ascii: "/")) else { return nil }
+            let verb = path[path.index(after: slash)...].lowered
+            return flowVerbs.contains(verb) ? .flowVerb(key: decoded(path[..<slash]), verb: verb) : nil
+        }
+        return .flow(key: decoded(path))
+    }
+
     private static func fixed(_ family: String, _ path: Substring.UTF8View) -> Route? {
         var path = path
         if path.last == UInt8(ascii: "/") { path = path.dropLast() }
@@ -73,6 +106,13 @@ enum Route: Equatable {
         case ("topics", 0): return .topics
         case ("topics", 1): return .topic(name: first)
         case ("topics", 2) where Substring(parts[1]).lowercased() == "endpoints": return .endpoints(topic: first)
+        case ("queues", 0): return .queues
+        case ("queues", 1): return .queue(name: first)
+        case ("queues", 2) where Substring(parts[1]).lowercased() == "pause":
+            return .queueSwitch(name: first, paused: true)
+        case ("queues", 2) where Substring(parts[1]).lowercased() == "resume":
+            return .queueSwitch(name: first, paused: false)
+        case ("globalparallelism", 0): return .globalParallelism
         case ("schedules", 0): return .schedules
         case ("schedules", 1): return .schedule(id: first)
         case ("schedules", 2) where Substring(parts[1]).lowercased() == "pause":

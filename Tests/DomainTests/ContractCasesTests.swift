@@ -67,6 +67,23 @@ import Testing
         }
     }
 
+    struct FlowCase: Decodable {
+        struct Out: Decodable { var parallelism: Int?, rate: Int?, period: Int }
+        var `in`: String, out: Out?
+    }
+
+    @Test func flowControlValues() throws {
+        let cases = try Contract.cases("flowControlValue", as: FlowCase.self)
+        #expect(cases.count == 19)
+        for one in cases {
+            let flow = try? FlowControl.parse(key: "k", value: one.in)
+            let expected = one.out.map {
+                FlowControl(key: "k", parallelism: $0.parallelism, rate: $0.rate, period: $0.period)
+            }
+            #expect(flow == expected, "\(one.in)")
+        }
+    }
+
     struct LabelCase: Decodable { var `in`: String, labels: [String] }
 
     @Test func labels() throws {

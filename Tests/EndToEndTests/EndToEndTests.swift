@@ -24,7 +24,7 @@ import Testing
         return (code ?? -1, (try? String(contentsOfFile: log, encoding: .utf8)) ?? "")
     }
 
-    @Test(.timeLimit(.minutes(3)), arguments: ["client.py", "crash.py", "schedules.py", "serve.py"])
+    @Test(.timeLimit(.minutes(3)), arguments: ["client.py", "crash.py", "gates.py", "schedules.py", "serve.py"])
     func scenario(_ script: String) throws {
         let (code, output) = try run(script)
         #expect(code == 0, "\(script):\n\(output)")

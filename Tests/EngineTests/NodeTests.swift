@@ -18,7 +18,7 @@ import Testing
 
     static func item(_ record: MessageRecord, due: Timestamp, body: String = "x") -> PublishItem {
         PublishItem(
-            entries: [.init(id: MessageID.make(now: due).text, lane: record.lane, due: due, request: record.encode())],
+            entries: [.init(NewMessage(id: MessageID.make(now: due), record: record, body: [], due: due))],
             body: Array(body.utf8))
     }
 

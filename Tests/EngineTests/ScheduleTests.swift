@@ -152,6 +152,34 @@ import Testing
         await bench.redis.close()
     }
 
+    /// Planned ticks = fired + recorded misses, whichever call to Redis fails.
+    @Test(arguments: FaultyRedis.Fault.allCases)
+    func everyTickIsFiredWhateverCallFails(_ fault: FaultyRedis.Fault) async throws {
+        let bench = try Bench()
+        var number = 1
+        var hasFired = true
+        while hasFired {
+            try await bench.redis.send("FLUSHALL")
+            bench.clock.set(Timestamp(milliseconds: 1_735_689_630_000))
+            _ = try await bench.put("s")
+            let faulty = FaultyRedis(bench.redis.client, fault: fault, atCall: number)
+            let store = Store(
+                redis: faulty, clock: bench.clock, settings: StoreSettings(), logger: TestRedis.quiet,
+                metrics: EngineMetrics())
+            let runner = ScheduleRunner(store: store, wakeup: Wakeup(timers: bench.redis.loop))
+            for _ in 0..<3 {
+                bench.clock.advance(by: .seconds(300))
+                for _ in 0..<4 { _ = try? await runner.step() }
+            }
+            let missed = try await bench.redis.send("HGET", "roost:{0}:schedule:s", "missed").int64 ?? 0
+            #expect(try await bench.messages() + missed == 3, "\(fault) at call \(number)")
+            hasFired = faulty.hasFired
+            number += 1
+        }
+        #expect(number > 8)
+        await bench.redis.close()
+    }
+
     @Test func manyAtOnceAreAllFired() async throws {
         let bench = try Bench()
         for number in 0..<350 { _ = try await bench.put("s\(number)") }

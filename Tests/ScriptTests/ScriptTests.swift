@@ -7,50 +7,8 @@ import Testing
 
 /// Each transition of `lua/` against a real Redis, with `audit` clean after every step.
 @Suite struct ScriptTests {
-    final class Bench {
-        let redis: TestRedis
-        var now: Int64 = 1_735_689_600_000
-
-        init() throws { redis = try TestRedis() }
-
-        func run(_ script: Script, _ arguments: String...) async throws -> [RedisValue] {
-            let reply = try await redis.client.run(
-                script, keys: ["roost:{0}"], arguments: (["\(now)"] + arguments).map(RedisPart.text))
-            #expect(try await redis.audit() == [])
-            return reply.array ?? []
-        }
-
-        func publish(_ id: String, due: Int64? = nil, lane: String = "host:a") async throws -> String? {
-            try await run(Scripts.publish, "20000", "1", "", "", "body", "", "1", id, lane, "\(due ?? now)", "{}").last?
-                .string
-        }
-
-        func renew(_ node: String) async throws { _ = try await run(Scripts.renew, node, "\(now + 10_000)", "extend") }
-
-        func claim(_ node: String, _ number: Int, resent: Bool = false) async throws -> [(id: String, place: String)] {
-            let reply = try await run(
-                Scripts.claim, node, "\(number)", resent ? "resent" : "", "100", "1", "128", "4000000", "16", "256", "")
-            return reply.dropFirst(3).compactMap { $0.array }.map { ($0[0].string ?? "", $0[1].string ?? "") }
-        }
-
-        func settle(
-            _ node: String, _ id: String, _ place: String, _ step: String, _ value: String = "", callback: String? = nil
-        )
-            async throws -> String?
-        {
-            var words = [
-                node, "60000", "1000000", "20000", "1", id, place, step, "decided", value, "500", "{}", "", "boom",
-            ]
-            words += callback.map { ["1", $0, "host:cb", "\(now)", "{}", "envelope"] } ?? ["0"]
-            let reply = try await redis.client.run(
-                Scripts.settle, keys: ["roost:{0}"], arguments: (["\(now)"] + words).map(RedisPart.text))
-            #expect(try await redis.audit() == [])
-            return reply.array?.last?.string
-        }
-    }
-
     @Test func aMessageIsStoredOnceHoweverOftenItArrives() async throws {
-        let bench = try Bench()
+        let bench = try ScriptBench()
         #expect(try await bench.publish("msg_1") == "stored")
         #expect(try await bench.publish("msg_1") == "stored")
         #expect(try await bench.redis.send("XLEN", "roost:{0}:lane:host:a").int64 == 1)
@@ -58,7 +16,7 @@ import Testing
     }
 
     @Test func aResentClaimAnswersTheSame() async throws {
-        let bench = try Bench()
+        let bench = try ScriptBench()
         try await bench.renew("n1")
         for i in 0..<5 { _ = try await bench.publish("msg_\(i)") }
         let first = try await bench.claim("n1", 1)
@@ -68,7 +26,7 @@ import Testing
     }
 
     @Test func anAttemptSettlesOnceAndMakesOneCallback() async throws {
-        let bench = try Bench()
+        let bench = try ScriptBench()
         try await bench.renew("n1")
         _ = try await bench.publish("msg_1")
         let held = try #require(try await bench.claim("n1", 1).first)
@@ -80,7 +38,7 @@ import Testing
     }
 
     @Test func aDelayedMessageIsPromotedWhenItsTimeHasCome() async throws {
-        let bench = try Bench()
+        let bench = try ScriptBench()
         try await bench.renew("n1")
         _ = try await bench.publish("msg_late", due: bench.now + 5000)
         #expect(try await bench.claim("n1", 1).isEmpty)
@@ -92,7 +50,7 @@ import Testing
     }
 
     @Test func aDeadNodesMessagesGetANewLifeAndItsLateResultIsStale() async throws {
-        let bench = try Bench()
+        let bench = try ScriptBench()
         try await bench.renew("n1")
         _ = try await bench.publish("msg_1")
         let held = try #require(try await bench.claim("n1", 1).first)
@@ -107,7 +65,7 @@ import Testing
     }
 
     @Test func cancelEndsWhatWaitsAndAnswersTheSameTwice() async throws {
-        let bench = try Bench()
+        let bench = try ScriptBench()
         _ = try await bench.publish("msg_1")
         _ = try await bench.publish("msg_2", due: bench.now + 100_000)
         #expect(try await bench.run(Scripts.cancel, "call", "msg_1", "msg_2", "msg_none")[1].int64 == 2)
@@ -117,7 +75,7 @@ import Testing
     }
 
     @Test func theLastFailureMakesADeadLetter() async throws {
-        let bench = try Bench()
+        let bench = try ScriptBench()
         try await bench.renew("n1")
         _ = try await bench.publish("msg_1")
         let held = try #require(try await bench.claim("n1", 1).first)

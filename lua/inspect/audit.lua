@@ -17,7 +17,7 @@ local function finding(...) findings[#findings + 1] = string.format(...) end
 -- The cursor: phase, position in it, and the sums so far.
 local sums = {}
 local phase, position = 'messages', '0'
-local names = { 'due', 'streamed', 'held', 'entries', 'pending', 'active', 'share', 'sharers', 'holders' }
+local names = { 'due', 'streamed', 'held', 'entries', 'pending', 'active', 'share', 'sharers', 'holders', 'gated', 'counted' }
 for _, name in ipairs(names) do sums[name] = 0 end
 if ARGV[1] and ARGV[1] ~= '0' then
   local words = {}
@@ -48,11 +48,12 @@ end
 
 local function check_message(id)
   local message = key('message:' .. id)
-  local r = redis.call('HMGET', message, 'state', 'place', 'lane', 'due', 'request', 'body', 'shared')
+  local r = redis.call('HMGET', message, 'state', 'place', 'lane', 'due', 'request', 'body', 'shared', 'queue', 'flow')
   local state, place = r[1], r[2]
   if not state then return finding('%s: in %s, but %s does not exist', id, key('messages'), message) end
   if not r[5] or not (r[6] or r[7]) then finding('%s: %s has no request or no body', id, message) end
   check_shared(id, message, r[7])
+  count('gated', (r[8] and 1 or 0) + (r[9] and 1 or 0))
   if not place then return finding('%s: %s is %s and has no place', id, message, state) end
   if place == 'due' then
     count('due', 1)
@@ -80,6 +81,51 @@ local function check_message(id)
   end
 end
 
+-- False where the gate of a queue or a flow key keeps what waits in this stream for good reason: it is paused, no slot
+-- is free, or the lane stands in `reopen` until its time.
+local function may_run(lane, stream)
+  local kind = string.match(lane, '^%l+')
+  if kind ~= 'queue' and kind ~= 'flow' then return true end
+  if redis.call('ZSCORE', key('reopen'), lane) then return false end
+  local g = redis.call('HMGET', key('gate:' .. lane), 'paused', 'parallelism', 'deletedTo')
+  if g[1] == '1' or g[3] then return false end
+  if stream == key('again:' .. lane) then return true end
+  local parallelism = tonumber(g[2] or (kind == 'queue' and '1' or '0'))
+  return parallelism == 0 or redis.call('SCARD', key('held:' .. lane)) < parallelism
+end
+
+-- A slot is held by a live message; a queue's also by one that has ended and waits for its callbacks.
+local function check_held(name, lane)
+  for _, id in ipairs(redis.call('SMEMBERS', name)) do
+    local r = redis.call('HMGET', key('message:' .. id), 'state', 'place')
+    local waits = redis.call('EXISTS', key('waits:' .. id)) == 1
+    if string.match(lane, '^queue:') then
+      if (not r[1] or r[1] == 'delivered') and not waits then finding('%s: holds a slot of %s and has ended', id, lane) end
+    elseif not r[1] or r[1] == 'delivered' then
+      finding('%s: holds a slot of %s and has ended', id, lane)
+    elseif r[1] == 'waiting' and string.sub(r[2] or '', 1, #key('again:')) ~= key('again:') then
+      finding('%s: holds a slot of %s and waits at %s', id, lane, tostring(r[2]))
+    end
+  end
+end
+
+local function check_gate(name, lane)
+  count('counted', tonumber(redis.call('HGET', name, 'messages') or '0'))
+  local kind, short = string.match(lane, '^(%l+):(.*)$')
+  local set = kind == 'queue' and 'queues' or 'flows'
+  local left = tonumber(redis.call('HGET', name, 'messages') or '0')
+  if left < 0 then finding('%s: counts %d messages', lane, left) end
+  if left == 0 and redis.call('SISMEMBER', key(set), short) == 0 then finding('%s: stays, but is not in %s', name, key(set)) end
+end
+
+local function check_waits(name, source)
+  for _, id in ipairs(redis.call('SMEMBERS', name)) do
+    if redis.call('HGET', key('message:' .. id), 'source') ~= source then
+      finding('%s: %s waits for it, but it is gone', id, source)
+    end
+  end
+end
+
 local function check_stream(name, lane)
   local length = redis.call('XLEN', name)
   if length == 0 then return finding('%s: an empty stream was not deleted', name) end
@@ -87,7 +133,7 @@ local function check_stream(name, lane)
   if not groups[1] then return finding('%s: a stream without its group', name) end
   count('entries', length)
   count('pending', groups[1][6])
-  if length > groups[1][6] and not redis.call('ZSCORE', key('open'), lane) then
+  if length > groups[1][6] and not redis.call('ZSCORE', key('open'), lane) and may_run(lane, name) then
     finding('%s: %d wait in %s, but the lane is not in %s', lane, length - groups[1][6], name, key('open'))
   end
 end
@@ -104,6 +150,10 @@ local function check_active(name, node)
         tostring(redis.call('HGET', key('message:' .. id), 'place')))
     else
       local lane = string.match(string.sub(stream, #root + 2), '^%l+:(.*)$')
+      local queue = redis.call('HGET', key('message:' .. id), 'queue')
+      if queue and redis.call('SISMEMBER', key('held:queue:' .. queue), id) == 0 then
+        finding('%s: in flight without a slot of its queue %s', id, queue)
+      end
       by_lane[lane] = (by_lane[lane] or 0) + 1
     end
   end
@@ -146,6 +196,9 @@ local function check_key(name)
   elseif family == 'active' then check_active(name, rest)
   elseif family == 'share' then check_share(name)
   elseif family == 'body' then check_body(name)
+  elseif family == 'gate' then check_gate(name, rest)
+  elseif family == 'held' then check_held(name, rest)
+  elseif family == 'waits' then check_waits(name, rest)
   elseif family == 'schedule' then check_schedule(name, rest)
   elseif family == 'states' then check_owner(name, key('schedule:' .. rest))
   elseif family == 'scheduled' then check_owner(name, key('topic:' .. rest))
@@ -163,6 +216,7 @@ local function check_sums()
   if sums.active ~= sums.held then finding('active: nodes hold %d, but %d messages are in flight', sums.active, sums.held) end
   if sums.share ~= sums.active then finding('share: lanes count %d, but nodes hold %d', sums.share, sums.active) end
   if sums.holders ~= sums.sharers then finding('body: %d holders counted, but %d records share one', sums.holders, sums.sharers) end
+  if sums.counted ~= sums.gated then finding('gates: %d messages counted, but %d have a queue or a flow key', sums.counted, sums.gated) end
   for _, lane in ipairs(redis.call('ZRANGE', key('open'), 0, page - 1)) do
     local idle = true
     for _, family in ipairs({ 'lane:', 'again:' }) do

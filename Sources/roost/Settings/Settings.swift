@@ -41,6 +41,7 @@ struct Settings: Sendable {
         settings.limits = engine.limits
         settings.policy = policy
         settings.trustedProxies = trustedProxies
+        settings.maxInFlight = engine.maxInFlight
         return settings
     }
 

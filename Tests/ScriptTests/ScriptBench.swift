@@ -1,0 +1,68 @@
+import Domain
+import Engine
+import RedisLink
+import TestSupport
+import Testing
+
+/// The scripts over a real Redis, with a clock that is a number and `audit` after every step.
+final class ScriptBench {
+    let redis: TestRedis
+    var now: Int64 = 1_735_689_600_000
+
+    init() throws { redis = try TestRedis() }
+
+    func run(_ script: Script, _ arguments: String...) async throws -> [RedisValue] { try await run(script, arguments) }
+
+    func run(_ script: Script, _ arguments: [String]) async throws -> [RedisValue] {
+        let reply = try await redis.client.run(
+            script, keys: ["roost:{0}"], arguments: (["\(now)"] + arguments).map(RedisPart.text))
+        #expect(try await redis.audit() == [])
+        return reply.array ?? []
+    }
+
+    /// - Parameter gate: as `Lane.gate` writes it.
+    func publish(_ id: String, due: Int64? = nil, lane: String = "host:a", gate: String = "") async throws -> String? {
+        try await run(Scripts.publish, "20000", "1", "", "", "body", "", "1", id, lane, "\(due ?? now)", "{}", gate)
+            .last?
+            .string
+    }
+
+    func renew(_ node: String) async throws { _ = try await run(Scripts.renew, node, "\(now + 10_000)", "extend") }
+
+    func claim(_ node: String, _ number: Int, resent: Bool = false) async throws -> [(id: String, place: String)] {
+        let reply = try await run(
+            Scripts.claim, node, "\(number)", resent ? "resent" : "", "100", "1", "128", "4000000", "16", "256", "")
+        return reply.dropFirst(3).compactMap { $0.array }.map { ($0[0].string ?? "", $0[1].string ?? "") }
+    }
+
+    func settle(
+        _ node: String, _ id: String, _ place: String, _ step: String, _ value: String = "", callback: String? = nil
+    )
+        async throws -> String?
+    {
+        var words = [
+            node, "60000", "1000000", "20000", "1", id, place, step, "decided", value, "500", "{}", "", "boom",
+        ]
+        words += callback.map { ["1", $0, "host:cb", "\(now)", "{}", "", "envelope"] } ?? ["0"]
+        let reply = try await redis.client.run(
+            Scripts.settle, keys: ["roost:{0}"], arguments: (["\(now)"] + words).map(RedisPart.text))
+        #expect(try await redis.audit() == [])
+        return reply.array?.last?.string
+    }
+}
+
+extension ScriptBench {
+    /// Everything that is due now.
+    func promote() async throws { _ = try await run(Scripts.promote, "200") }
+
+    func change(_ lane: String, _ words: String...) async throws -> String? {
+        let padded = words + Array(repeating: "", count: 4 - words.count)
+        return try await run(Scripts.gateSet, [lane] + padded + ["name"]).first?.string
+    }
+
+    /// As `gate_read` answers them: rate count, slots held, waiting, messages.
+    func counts(_ lane: String) async throws -> [Int64] {
+        let gate = try await run(Scripts.gateRead, lane)[1].array ?? []
+        return gate.count == 15 ? (8...11).map { gate[$0].int64 ?? -1 } : []
+    }
+}

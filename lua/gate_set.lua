@@ -1,0 +1,57 @@
+#!lua flags=allow-oom
+-- gate_set: changes the limits of a queue or a flow key, live: what waits already is reached at once.
+--
+--   KEYS[1]  root
+--   ARGV[1]  now, ms
+--   ARGV[2]  lane: queue:<name> or flow:<key>
+--   ARGV[3]  what, with what follows it:
+--              put        parallelism and paused ("1" or "0"), each "" to leave it; makes a queue
+--              pause      and resume: 200 without effect where it is so already
+--              pin        parallelism and rate, each "" to leave it, and period (s); starts the rate's count anew
+--              unpin      "1" for parallelism, "1" for rate: the values stay until a message brings others
+--              resetRate  the count is 0 and the period begins now
+--              reset      that, and no start is counted as in flight any more
+--   ARGV[7]  name of the flow key: pause and pin make one that is unknown
+--
+--   returns  {"ok"} or {"missing"}: no such queue, or nothing is known of the key
+--            {"clock", last}
+--   writes   gate:<lane> held:<lane> queues flows open reopen sequence idle clock; publishes wake
+
+local now = clock()
+if not now then return clock_refusal() end
+
+local lane, what, name = ARGV[2], ARGV[3], ARGV[7]
+local gate = key('gate', lane)
+local short = string.match(lane, ':(.*)$')
+local known = redis.call('SISMEMBER', key(is_queue(lane) and 'queues' or 'flows'), short) == 1
+
+if what == 'put' then
+  make_queue(short, now)
+  if ARGV[4] ~= '' then redis.call('HSET', gate, 'parallelism', ARGV[4]) end
+  if ARGV[5] == '1' then redis.call('HSET', gate, 'paused', '1') end
+  if ARGV[5] == '0' then redis.call('HDEL', gate, 'paused') end
+elseif not known and (is_queue(lane) or (what ~= 'pause' and what ~= 'pin')) then
+  return { 'missing' }
+elseif what == 'pause' then
+  redis.call('HSET', gate, 'paused', '1')
+elseif what == 'resume' then
+  redis.call('HDEL', gate, 'paused')
+elseif what == 'pin' then
+  if ARGV[4] ~= '' then redis.call('HSET', gate, 'parallelism', ARGV[4], 'pinnedParallelism', '1') end
+  if ARGV[5] ~= '' then redis.call('HSET', gate, 'rate', ARGV[5], 'period', ARGV[6], 'pinnedRate', '1') end
+  redis.call('HSET', gate, 'windowStart', text(now), 'windowCount', 0)
+elseif what == 'unpin' then
+  if ARGV[4] == '1' then redis.call('HDEL', gate, 'pinnedParallelism') end
+  if ARGV[5] == '1' then redis.call('HDEL', gate, 'pinnedRate') end
+elseif what == 'resetRate' or what == 'reset' then
+  redis.call('HSET', gate, 'windowStart', text(now), 'windowCount', 0)
+  if what == 'reset' then redis.call('DEL', key('held', lane)) end
+end
+if is_queue(lane) then
+  redis.call('HSET', gate, 'updatedAt', text(now))
+else
+  redis.call('SADD', key('flows'), short)
+  redis.call('HSET', gate, 'name', name, 'used', text(now))
+end
+open_gate(lane, now)
+return { 'ok' }
