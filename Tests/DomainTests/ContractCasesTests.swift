@@ -5,7 +5,11 @@ import Testing
 
 /// Every table of the contract's `cases.json` that concerns what is built.
 @Suite struct ContractCasesTests {
-    struct DurationCase: Decodable { var `in`: String, seconds: Int64?, error: Bool? }
+    struct DurationCase: Decodable {
+        let `in`: String
+        let seconds: Int64?
+        let error: Bool?
+    }
 
     @Test func durations() throws {
         let cases = try Contract.cases("durations", as: DurationCase.self)
@@ -14,7 +18,11 @@ import Testing
     }
 
     struct NotBeforeCase: Decodable {
-        var `in`: String, nowMs: Int64, maxDelaySeconds: Int64, notBeforeMs: Int64?, status: Int?
+        let `in`: String
+        let nowMs: Int64
+        let maxDelaySeconds: Int64
+        let notBeforeMs: Int64?
+        let status: Int?
     }
 
     @Test func notBefore() throws {
@@ -31,7 +39,11 @@ import Testing
         }
     }
 
-    struct ExpressionCase: Decodable { var `in`: String, ms: [Int64?]?, error: Bool? }
+    struct ExpressionCase: Decodable {
+        let `in`: String
+        let ms: [Int64?]?
+        let error: Bool?
+    }
 
     @Test func retryDelayExpressions() throws {
         let cases = try Contract.cases("retryDelayExpressions", as: ExpressionCase.self)
@@ -49,7 +61,10 @@ import Testing
         }
     }
 
-    struct BackoffCase: Decodable { var n: Int64, ms: Int64 }
+    struct BackoffCase: Decodable {
+        let n: Int64
+        let ms: Int64
+    }
 
     @Test func defaultBackoff() throws {
         let cases = try Contract.cases("defaultBackoff", as: BackoffCase.self)
@@ -57,7 +72,11 @@ import Testing
         for one in cases { #expect(Backoff.delay(retry: one.n) == one.ms, "\(one.n)") }
     }
 
-    struct RetryAfterCase: Decodable { var `in`: String, nowMs: Int64, delayMs: Int64? }
+    struct RetryAfterCase: Decodable {
+        let `in`: String
+        let nowMs: Int64
+        let delayMs: Int64?
+    }
 
     @Test func retryAfter() throws {
         let cases = try Contract.cases("retryAfter", as: RetryAfterCase.self)
@@ -68,8 +87,13 @@ import Testing
     }
 
     struct FlowCase: Decodable {
-        struct Out: Decodable { var parallelism: Int?, rate: Int?, period: Int }
-        var `in`: String, out: Out?
+        struct Out: Decodable {
+            let parallelism: Int?
+            let rate: Int?
+            let period: Int
+        }
+        let `in`: String
+        let out: Out?
     }
 
     @Test func flowControlValues() throws {
@@ -84,7 +108,10 @@ import Testing
         }
     }
 
-    struct LabelCase: Decodable { var `in`: String, labels: [String] }
+    struct LabelCase: Decodable {
+        let `in`: String
+        let labels: [String]
+    }
 
     @Test func labels() throws {
         let cases = try Contract.cases("labels", as: LabelCase.self)
@@ -94,9 +121,15 @@ import Testing
 
     struct DestinationCase: Decodable {
         struct Out: Decodable {
-            var url: String?, urlGroup: String?, token: String?, config: [[String]]?, error: String?, status: Int?
+            let url: String?
+            let urlGroup: String?
+            let token: String?
+            let config: [[String]]?
+            let error: String?
+            let status: Int?
         }
-        var target: String, out: Out
+        let target: String
+        let out: Out
     }
 
     @Test func destinations() throws {
@@ -118,7 +151,10 @@ import Testing
         }
     }
 
-    struct HeaderNameCase: Decodable { var `in`: String, out: String }
+    struct HeaderNameCase: Decodable {
+        let `in`: String
+        let out: String
+    }
 
     @Test func headerNames() throws {
         let cases = try Contract.cases("headerNames", as: HeaderNameCase.self)
@@ -126,7 +162,10 @@ import Testing
         for one in cases { #expect(HeaderName.canonical(one.in) == one.out) }
     }
 
-    struct BooleanCase: Decodable { var `in`: String, out: Bool? }
+    struct BooleanCase: Decodable {
+        let `in`: String
+        let out: Bool?
+    }
 
     @Test func booleans() throws {
         let cases = try Contract.cases("booleans", as: BooleanCase.self)
@@ -135,7 +174,13 @@ import Testing
     }
 
     struct JWTCase: Decodable {
-        var name: String, key: String, url: String, bodyBase64: String, iat: Int64, jti: String, token: String
+        let name: String
+        let key: String
+        let url: String
+        let bodyBase64: String
+        let iat: Int64
+        let jti: String
+        let token: String
     }
 
     @Test func signatures() throws {

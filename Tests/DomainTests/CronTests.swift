@@ -4,7 +4,12 @@ import TestSupport
 import Testing
 
 @Suite struct CronTests {
-    struct Case: Decodable { var `in`: String, after: String?, nextMs: [Int64]?, error: Bool? }
+    struct Case: Decodable {
+        let `in`: String
+        let after: String?
+        let nextMs: [Int64]?
+        let error: Bool?
+    }
 
     @Test func contractCases() throws {
         let cases = try Contract.cases("cron", as: Case.self)

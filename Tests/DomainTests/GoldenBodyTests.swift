@@ -62,7 +62,13 @@ import Testing
         }
     }
 
-    struct Request: Decodable { var name: String, url: String, method: String, body: String, headers: [String: String] }
+    struct Request: Decodable {
+        let name: String
+        let url: String
+        let method: String
+        let body: String
+        let headers: [String: String]
+    }
 
     @Test func deliveryRequests() throws {
         let cases = try JSONDecoder().decode([Request].self, from: Data(try Contract.bytes("delivery-requests")))
