@@ -1,4 +1,5 @@
-// What a publish answers (contract publish.md §1): an object for a URL, a bare array for a URL group.
+// What a publish answers (contract publish.md §1): an object for a URL, a bare array for a URL group, the id of the
+// schedule it made.
 
 package enum PublishAnswer: Sendable {
     package struct Entry: Sendable, Hashable {
@@ -15,6 +16,7 @@ package enum PublishAnswer: Sendable {
 
     case url(Entry)
     case topic([Entry])
+    case schedule(id: String)
     /// A batch item that was well formed and still could not be published.
     case failed(RequestError)
 
@@ -39,6 +41,7 @@ package enum PublishAnswer: Sendable {
         case .failed(let error): return error.status
         case .url(let entry): if entry.isDeduplicated { return 202 }
         case .topic(let entries): if !entries.isEmpty, entries.allSatisfy(\.isDeduplicated) { return 202 }
+        case .schedule: break
         }
         switch version {
         case .v1: return 201
@@ -53,6 +56,7 @@ package enum PublishAnswer: Sendable {
             json.array { json in
                 for entry in entries { entry.write(to: &json) }
             }
+        case .schedule(let id): json.object { $0.field("scheduleId", id) }
         case .failed(let error): json.object { $0.field("error", error.text) }
         }
     }

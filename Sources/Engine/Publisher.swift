@@ -31,20 +31,46 @@ final class Publisher: Sendable {
         (self.scripts, self.settings) = (scripts, settings)
     }
 
-    func publish(_ item: PublishItem) async throws(StoreError) -> PublishResult {
-        let size = item.body.count + item.entries.reduce(0) { $0 + $1.request.count }
+    /// Stores the items in their order. Throws the first failure where there is one.
+    func publish(_ items: [PublishItem]) async throws(StoreError) -> [PublishResult] {
         let deadline = ContinuousClock.now + settings.storeTimeout
+        let answers = Answers(count: items.count)
         let result = await withCheckedContinuation {
-            (continuation: CheckedContinuation<Result<PublishResult, StoreError>, Never>) in
-            let waiting = Waiting(item: item, size: size, deadline: deadline) { continuation.resume(returning: $0) }
+            (continuation: CheckedContinuation<Result<[PublishResult], StoreError>, Never>) in
+            let waiting = items.enumerated().map { index, item in
+                Waiting(item: item, size: item.size, deadline: deadline) { answer in
+                    if let all = answers.set(answer, at: index) { continuation.resume(returning: all) }
+                }
+            }
+            if waiting.isEmpty { return continuation.resume(returning: .success([])) }
             let start = state.withLock { state in
-                state.waiting.append(waiting)
+                state.waiting += waiting
                 defer { state.running = true }
                 return !state.running
             }
             if start { Task { await drain() } }
         }
         return try result.get()
+    }
+
+    /// Collects the answers of one caller's items; the last one that comes brings all of them.
+    private final class Answers: Sendable {
+        private let state: Mutex<(answers: [Result<PublishResult, StoreError>?], left: Int)>
+
+        init(count: Int) { state = Mutex((Array(repeating: nil, count: count), count)) }
+
+        func set(_ answer: Result<PublishResult, StoreError>, at index: Int) -> Result<[PublishResult], StoreError>? {
+            state.withLock { state in
+                state.answers[index] = answer
+                state.left -= 1
+                guard state.left == 0 else { return nil }
+                return Result { () throws(StoreError) in
+                    var all: [PublishResult] = []
+                    for case let answer? in state.answers { all.append(try answer.get()) }
+                    return all
+                }
+            }
+        }
     }
 
     private func drain() async {
@@ -120,4 +146,9 @@ final class Publisher: Sendable {
 
     /// SHA-256 in hex: the name a shared body is stored under.
     static func digest(_ body: [UInt8]) -> String { ASCII.hex(SHA256.hash(data: body)) }
+}
+
+extension PublishItem {
+    /// Bytes that go to Redis, near enough for a limit.
+    fileprivate var size: Int { entries.reduce(body.count) { $0 + $1.request.count } }
 }

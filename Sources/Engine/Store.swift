@@ -87,12 +87,22 @@ package final class Store: Sendable {
 
     /// Stores the messages; concurrent calls share one script call (see `Publisher`).
     package func publish(_ item: PublishItem) async throws(StoreError) -> PublishResult {
-        let result = try await publisher.publish(item)
-        if result == .topicChanged, let topic = item.topic { forgetTopic(topic.name) }
-        if result == .stored, let lane = item.entries.first?.lane {
-            metrics.published(LaneKind(lane: lane), item.entries.count)
-        }
+        let results = try await publish([item])
+        guard let result = results.first else { throw .broken("publish answered nothing") }
         return result
+    }
+
+    /// Stores the items in their order, each whole or not at all. Where it throws, any of them may be stored.
+    package func publish(_ items: [PublishItem]) async throws(StoreError) -> [PublishResult] {
+        let results = try await publisher.publish(items)
+        for (item, result) in zip(items, results) {
+            switch result {
+            case .topicChanged: if let topic = item.topic { forgetTopic(topic.name) }
+            case .stored:
+                if let lane = item.entries.first?.lane { metrics.published(LaneKind(lane: lane), item.entries.count) }
+            }
+        }
+        return results
     }
 
     /// Ends waiting messages at once and asks those in flight to end with their attempt. Answers how many.

@@ -1,7 +1,39 @@
-/// POST /v2/publish/{destination} (contract publish.md).
+/// POST /v2/publish/{destination}, /v2/enqueue, and a POST to /v2/schedules (contract publish.md).
 
 import Domain
 import Engine
+
+/// What is to be published, as it came: read again where its topic has changed meanwhile.
+struct PublishSource: Sendable {
+    var destination: Destination
+    var headers: [HeaderField]
+    var query: [HeaderField] = []
+    var body: [UInt8]
+    /// Of the path or of the batch item.
+    var queue: String?
+    var version: APIVersion
+    var callerIP: String
+    var isAuthenticatedByQuery: Bool
+}
+
+/// A publish that was read and checked; what remains is to store it.
+struct CheckedPublish: Sendable {
+    var source: PublishSource
+    var topic: Topic?
+    var request: PublishRequest
+    var messages: [NewMessage]
+
+    var item: PublishItem {
+        PublishItem(
+            entries: messages.map(PublishItem.Entry.init), body: request.body,
+            topic: topic.map { ($0.name, $0.revision) })
+    }
+
+    var answer: PublishAnswer {
+        let entries = messages.map { PublishAnswer.Entry(messageId: $0.id, url: $0.record.url) }
+        return topic == nil ? .url(entries[0]) : .topic(entries)
+    }
+}
 
 extension API {
     func publish(
@@ -10,43 +42,46 @@ extension API {
     ) async throws(RequestError) -> APIResponse {
         if let queue { try NameGrammar.check(queue, kind: "queue") }
         let parsed = try DestinationParser.parse(remainder: remainder, limits: settings.limits)
-        // The fan-out is made from a topic as it was read; the script stores it only if that is still what it is.
-        for _ in 0..<20 {
-            let topic = try await topic(of: parsed.destination)
-            let context = PublishContext(
-                version: version, now: store.clock.now, callerIP: callerIP(request),
-                isAuthenticatedByQuery: access.isByQuery, queue: queue, limits: settings.limits, policy: settings.policy
-            )
-            let publish = try PublishRequest.parse(
-                destination: parsed.destination, headers: request.headers, query: parsed.query,
-                topicDefaults: topic?.headers, body: request.body, context: context)
-            if let schedule = publish.newSchedule() {
-                try access.require(.manage)
-                return try await create(schedule, version: version)
-            }
-            if requiresCron { throw .cron("empty spec string") }
-            let messages = publish.messages(topic: topic)
-            let item = PublishItem(
-                entries: messages.map(PublishItem.Entry.init),
-                body: publish.body, topic: topic.map { ($0.name, $0.revision) })
-            let result = try await stored { try await store.publish(item) }
-            switch result {
-            case .topicChanged: continue
-            case .stored:
-                let entries = messages.map { PublishAnswer.Entry(messageId: $0.id, url: $0.record.url) }
-                let answer = topic == nil ? PublishAnswer.url(entries[0]) : .topic(entries)
-                return APIResponse(status: answer.status(version: version), json: answer.json)
-            }
+        let source = PublishSource(
+            destination: parsed.destination, headers: request.headers, query: parsed.query, body: request.body,
+            queue: queue, version: version, callerIP: callerIP(request), isAuthenticatedByQuery: access.isByQuery)
+        let publish = try await check(source)
+        if let schedule = publish.request.newSchedule() {
+            try access.require(.manage)
+            return try await create(schedule, version: version)
         }
-        throw .storageUnavailable
+        if requiresCron { throw .cron("empty spec string") }
+        let answer = try await store(publish)
+        return APIResponse(status: answer.status(version: version), json: answer.json)
     }
 
-    /// Nil for a URL; 404 for a topic that does not exist.
-    private func topic(of destination: Destination) async throws(RequestError) -> Topic? {
-        guard case .topic(let name) = destination else { return nil }
-        guard let topic = try await stored({ try await store.topicForPublish(name) }) else {
-            throw .topicNotFound(name)
+    /// Reads everything of a publish. 404 for a topic that does not exist, but only where all else is right.
+    func check(_ source: PublishSource) async throws(RequestError) -> CheckedPublish {
+        var topic: Topic?
+        var missing: RequestError?
+        if case .topic(let name) = source.destination {
+            topic = try await stored { try await store.topicForPublish(name) }
+            if topic == nil { missing = .topicNotFound(name) }
         }
-        return topic
+        let context = PublishContext(
+            version: source.version, now: store.clock.now, callerIP: source.callerIP,
+            isAuthenticatedByQuery: source.isAuthenticatedByQuery, queue: source.queue, limits: settings.limits,
+            policy: settings.policy)
+        let request = try PublishRequest.parse(
+            destination: source.destination, headers: source.headers, query: source.query,
+            topicDefaults: topic?.headers, body: source.body, context: context)
+        if let missing { throw missing }
+        return CheckedPublish(source: source, topic: topic, request: request, messages: request.messages(topic: topic))
+    }
+
+    /// The fan-out is made from a topic as it was read; the script stores it only if that is still what it is.
+    func store(_ publish: CheckedPublish) async throws(RequestError) -> PublishAnswer {
+        var publish = publish
+        for _ in 0..<20 {
+            let item = publish.item
+            if try await stored({ try await store.publish(item) }) == .stored { return publish.answer }
+            publish = try await check(publish.source)
+        }
+        throw .storageUnavailable
     }
 }

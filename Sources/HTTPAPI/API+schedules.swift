@@ -7,9 +7,8 @@ extension API {
     func create(_ schedule: Schedule, version: APIVersion) async throws(RequestError) -> APIResponse {
         let result = try await stored { try await store.putSchedule(schedule) }
         if result == .topicMissing { throw .topicNotFound(schedule.destination) }
-        var json = JSONText()
-        json.object { $0.field("scheduleId", schedule.id) }
-        return APIResponse(status: version == .v1 ? 201 : 200, json: json.bytes)
+        let answer = PublishAnswer.schedule(id: schedule.id)
+        return APIResponse(status: answer.status(version: version), json: answer.json)
     }
 
     func schedules() async throws(RequestError) -> APIResponse {

@@ -64,6 +64,7 @@ package struct API: Sendable {
                 request, remainder: remainder, access: access, version: version, requiresCron: true)
         case .enqueue(let queue, let remainder):
             return try await publish(request, remainder: remainder, access: access, version: version, queue: queue)
+        case .batch: return try await batch(request, access: access, version: version)
         case .queues: return try await queues(request)
         case .queue(let name): return try await queue(request, name: name)
         case .queueSwitch(let name, let paused): return try await setQueue(name, paused: paused)

@@ -3,12 +3,13 @@
 
 import Domain
 
-enum Route: Equatable {
+package enum Route: Equatable {
     /// Everything behind `/v2/publish/`, query included.
     case publish(remainder: String)
     case message(id: String)
     /// Everything behind `/v2/enqueue/<queue>/`, query included.
     case enqueue(queue: String, remainder: String)
+    case batch
     case queues
     case queue(name: String)
     case queueSwitch(name: String, paused: Bool)
@@ -30,7 +31,7 @@ enum Route: Equatable {
     /// The methods that exist here, for `Allow`.
     var methods: [String] {
         switch self {
-        case .publish, .enqueue, .newSchedule, .queueSwitch, .flowVerb: ["POST"]
+        case .publish, .enqueue, .batch, .newSchedule, .queueSwitch, .flowVerb: ["POST"]
         case .queues: ["GET", "POST"]
         case .queue: ["GET", "DELETE"]
         case .schedule: ["GET", "DELETE"]
@@ -45,13 +46,18 @@ enum Route: Equatable {
     /// What a token must be allowed for one of these methods.
     func scope(_ method: String) -> Scopes {
         switch self {
-        case .publish, .enqueue: .publish
+        case .publish, .enqueue, .batch: .publish
         case .keys: .admin
         case .newSchedule: .manage
         case .message, .schedules, .schedule, .scheduleSwitch, .queues, .queue, .queueSwitch, .flows, .flow, .flowVerb,
             .globalParallelism, .topics, .topic, .endpoints:
             method == "GET" ? .read : .manage
         }
+    }
+
+    /// True where the body is a batch of messages, which may be larger than one message.
+    package static func isBatch(_ method: String, _ target: String) -> Bool {
+        find(method, target).map { $0.route == .batch } ?? false
     }
 
     /// Nil for a path that is not served. A POST below schedules is a creation but for `{id}/pause` and `{id}/resume`. The version is that of the path: `/v1/x` is served like `/v2/x`.
@@ -103,6 +109,7 @@ enum Route: Equatable {
         let parts = path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         let first = parts.first.map(decoded) ?? ""
         switch (family, path.isEmpty ? 0 : parts.count) {
+        case ("batch", 0): return .batch
         case ("topics", 0): return .topics
         case ("topics", 1): return .topic(name: first)
         case ("topics", 2) where Substring(parts[1]).lowercased() == "endpoints": return .endpoints(topic: first)

@@ -59,6 +59,16 @@ client.url_group.remove_endpoints("orders", [dict(name="one")])
 assert [e.name for e in client.url_group.get("orders").endpoints] == ["two"]
 client.url_group.delete("orders")
 
+# A batch: in order, to a URL, a group and a queue.
+client.url_group.upsert_endpoints("group", [dict(name="one", url=sink.url + "/g1"), dict(name="two", url=sink.url + "/g2")])
+answers = client.message.batch_json([
+    dict(url=sink.url + "/b1", body={"n": 1}, headers={"X-N": "1"}), dict(url_group="group", body={"n": 2}),
+    *[dict(url=sink.url + "/b3", body={"n": n}, queue="lined-up") for n in range(5)]])
+assert len(answers) == 7 and len(answers[1]) == 2 and answers[0].message_id.startswith("msg_"), answers
+requests = sink.wait(lambda rs: {"/b1", "/g1", "/g2"} <= set(paths(rs)) and paths(rs).count("/b3") == 5)
+assert next(r for r in requests if r["path"] == "/b1")["headers"]["X-N"] == "1"
+assert [json.loads(r["body"])["n"] for r in requests if r["path"] == "/b3"] == [0, 1, 2, 3, 4]
+
 
 async def asynchronous():
     client = AsyncQStash(TOKEN, base_url=roost.url)

@@ -140,8 +140,10 @@ struct Server: Sendable {
         var front = FrontSettings()
         front.host = settings.host
         front.port = settings.port
-        let limit = settings.engine.limits.maxMessageBytes
-        front.maxBody = { _, _ in limit }
+        let limits = settings.engine.limits
+        front.maxBody = { method, target in
+            Route.isBatch(method, target) ? limits.maxBatchBytes : limits.maxMessageBytes
+        }
         return front
     }
 

@@ -1,0 +1,52 @@
+// The items of a batch as they came (contract publish.md §8): shapes only, the values are read like those of a publish.
+
+package struct BatchItem: Sendable {
+    package var destination: Destination
+    package var headers: HeaderMap
+    package var body: [UInt8]
+    package var queue: String?
+
+    /// All items in their order; unknown keys are ignored. Throws 400 for the first that is malformed, by its number.
+    package static func list(body: [UInt8], limits: Limits = Limits()) throws(RequestError) -> [BatchItem] {
+        let value: JSONValue
+        do { value = try JSONValue.read(body) } catch { throw .badRequest("invalid JSON body: \(error.description)") }
+        guard let elements = value.array else { throw .badRequest("invalid JSON body: not an array") }
+        var items: [BatchItem] = []
+        items.reserveCapacity(elements.count)
+        for (index, element) in elements.enumerated() {
+            do throws(RequestError) {
+                items.append(try BatchItem(element, limits: limits))
+            } catch {
+                throw error.inBatch(item: index)
+            }
+        }
+        return items
+    }
+
+    private init(_ value: JSONValue, limits: Limits) throws(RequestError) {
+        do {
+            let members = try JSONMembers(value, of: "item")
+            let text = try members.optionalString("destination") ?? ""
+            headers = try members.header("headers")
+            body = Array((try members.optionalString("body") ?? "").utf8)
+            let name = try members.optionalString("queue") ?? ""
+            queue = name.isEmpty ? nil : name
+            destination = try DestinationParser.parse(plain: text, limits: limits)
+        } catch let error as RequestError {
+            throw error
+        } catch {
+            throw .badRequest("\(error)")
+        }
+        if let queue { try NameGrammar.check(queue, kind: "queue") }
+    }
+}
+
+extension RequestError {
+    /// The same error with the place of its item, counted from 0 as a program counts the array it sent.
+    package func inBatch(item index: Int) -> RequestError {
+        RequestError(status: status, text: "item \(index): \(text)", headers: headers)
+    }
+
+    /// True where an item of a batch is well formed and still can't be published: then only it fails.
+    package var concernsOneItem: Bool { status == 404 || status == 412 || status == 413 }
+}
