@@ -32,9 +32,10 @@ for i = 3, #ARGV do
       redis.call('ZREM', key('due'), id)
     end
     forget(id, now)
-    if place then open_gate(place.lane, now) end
+    if place then touch(place.lane) end
     cancelled = cancelled + 1
   end
 end
+open_touched(now)
 redis.call('SET', key('receipt', ARGV[2]), cancelled, 'PX', 120000)
 return { 'ok', cancelled }

@@ -40,9 +40,13 @@ local capacity, share = tonumber(ARGV[5]), tonumber(ARGV[6])
 local most, most_bytes, quantum, most_lanes = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local answer, bytes = { 'ok', '', 0 }, 0
 
+-- The record of a message, false for what it has not; the fields behind `due` only gated lanes look at.
+local function fetch(id)
+  return redis.call('HMGET', key('message', id), 'request', 'body', 'shared', 'retried', 'reclaimed', 'due', 'queue', 'flow')
+end
+
 -- The message as the node needs it, or nil where the record cannot be read.
-local function load(id, held)
-  local r = redis.call('HMGET', key('message', id), 'request', 'body', 'shared', 'retried', 'reclaimed', 'due')
+local function load(id, held, r)
   local body = r[2]
   if r[3] then body = redis.call('HGET', key('body', r[3]), 'text') end
   if not r[1] or not body then return nil end
@@ -53,7 +57,7 @@ end
 if ARGV[4] == 'resent' then
   for _, held in ipairs(held_by(node)) do
     local place = read_place(held.place)
-    if place and place.claim == tonumber(number) then answer[#answer + 1] = load(held.id, held.place) end
+    if place and place.claim == tonumber(number) then answer[#answer + 1] = load(held.id, held.place, fetch(held.id)) end
   end
   if #answer > 3 then
     answer[2] = 'new'
@@ -72,9 +76,9 @@ local function read(stream)
 end
 
 -- Makes it this node's. False where its record can't be read: then it is gone, and noted.
-local function hold(id, stream, entry)
+local function hold(id, stream, entry, record)
   local place = stream .. ' ' .. entry .. ' ' .. number
-  local message = id and load(id, place)
+  local message = record and load(id, place, record)
   if not message then
     remove_entry(stream, entry, true)
     set_aside(stream .. ' ' .. entry .. ' ' .. tostring(id) .. ': no readable record')
@@ -109,7 +113,7 @@ local function take(lane)
       entry, id = read(fresh)
     end
     if not entry then verdict = 'empty' break end
-    if hold(id, stream, entry) then held = held + 1 end
+    if hold(id, stream, entry, id and fetch(id)) then held = held + 1 end
   end
   if held > before then redis.call('HINCRBY', share_key, lane, held - before) end
   return verdict
@@ -118,7 +122,7 @@ end
 -- Moves a claimed entry to where something else decides first; answers its new place.
 local function move(id, stream, entry, to, lane, due)
   remove_entry(stream, entry, true)
-  redis.call('HSET', key('message', id), 'place', append(to, lane, id, due, now))
+  redis.call('HSET', key('message', id), 'place', append(to, lane, id, due))
 end
 
 -- Every start counts in the key's window; the first after a window's end begins the next.
@@ -139,30 +143,34 @@ local moved = false
 local function take_gated(lane)
   local gate, queue = read_gate(lane, now), is_queue(lane)
   local again, fresh = again_stream(lane), lane_stream(lane)
+  local again_left = waiting(again)
+  local fresh_left, last = waiting(fresh)
+  local slots = gate.parallelism == 0 and math.huge or gate.parallelism - redis.call('SCARD', key('held', lane))
   local held = tonumber(redis.call('HGET', share_key, lane) or '0')
   local before, verdict = held, 'left'
   for _ = 1, quantum do
     if not room() then break end
-    if held >= share * (capacity - in_flight) then verdict = 'capped' break end
+    local goes_again = again_left > 0
     if gate.paused or not rate_allows(gate) then verdict = 'closed' break end
-    local stream = again
-    local entry, id, due = read(again)
-    if not entry then
-      if not slot_free(gate, lane) or (queue and (head_due(fresh) or math.huge) > now) then verdict = 'closed' break end
-      stream = fresh
-      entry, id, due = read(fresh)
+    if not goes_again then
+      if fresh_left <= 0 or slots <= 0 then verdict = 'closed' break end
+      if queue and due_behind(fresh, last) > now then verdict = 'closed' break end
     end
+    if held >= share * (capacity - in_flight) then verdict = 'capped' break end
+    local stream = goes_again and again or fresh
+    local entry, id, due = read(stream)
     if not entry then verdict = 'closed' break end
-    local r = id and redis.call('HMGET', key('message', id), 'queue', 'flow') or {}
-    if queue and r[2] then
-      redis.call('SADD', key('held', lane), id)
-      move(id, stream, entry, lane_stream('flow:' .. r[2]), 'flow:' .. r[2], due)
+    if goes_again then again_left = again_left - 1 else fresh_left, last = fresh_left - 1, entry end
+    local r = id and fetch(id)
+    if r and queue and r[8] then
+      slots = slots - redis.call('SADD', key('held', lane), id)
+      move(id, stream, entry, lane_stream('flow:' .. r[8]), 'flow:' .. r[8], due)
       moved = true
-    elseif not queue and r[1] and redis.call('HGET', key('gate', 'queue:' .. r[1]), 'paused') == '1' then
-      redis.call('SREM', key('held', lane), id)
-      move(id, stream, entry, again_stream('queue:' .. r[1]), 'queue:' .. r[1], due)
-    elseif hold(id, stream, entry) then
-      redis.call('SADD', key('held', lane), id)
+    elseif r and not queue and r[7] and redis.call('HGET', key('gate', 'queue:' .. r[7]), 'paused') == '1' then
+      slots = slots + redis.call('SREM', key('held', lane), id)
+      move(id, stream, entry, again_stream('queue:' .. r[7]), 'queue:' .. r[7], due)
+    elseif hold(id, stream, entry, r) then
+      slots = slots - redis.call('SADD', key('held', lane), id)
       if not queue then count_start(lane, gate) end
       held = held + 1
     end
@@ -182,7 +190,7 @@ local function visit(lane)
   if verdict == 'empty' then
     redis.call('ZREM', open, lane)
   elseif verdict == 'closed' then
-    open_gate(lane, now)
+    touch(lane)
   else
     redis.call('ZADD', open, text(redis.call('INCR', key('sequence'))), lane)
     if verdict == 'left' then left[#left + 1] = lane else answer[3] = 1 end
@@ -201,6 +209,12 @@ while #left > 0 and room() do
     if room() then visit(lane) else left[#left + 1] = lane end
   end
 end
+
+-- A gate may have closed behind the last that went through.
+for _, lane in ipairs(left) do
+  if is_gated(lane) then touch(lane) end
+end
+open_touched(now)
 
 if in_flight >= capacity then
   answer[2] = 'full'

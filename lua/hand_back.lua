@@ -19,6 +19,7 @@ for i, held in ipairs(held_by(node)) do
   if i > tonumber(ARGV[3]) then break end
   if give_back(node, held.id, held.place, false, now) then given = given + 1 end
 end
+open_touched(now)
 local left = redis.call('HLEN', key('active', node))
 if left == 0 then
   redis.call('ZREM', key('nodes'), node)

@@ -49,11 +49,12 @@ end
 local function lane_stream(lane) return key('lane', lane) end
 local function again_stream(lane) return key('again', lane) end
 
--- Entries nobody was given yet. Never XINFO's lag: it is nil after an XDEL of a waiting entry.
+-- Entries nobody was given yet, and the last id that was. Never XINFO's lag: it is nil after an XDEL of a waiting entry.
 local function waiting(stream)
   local length = redis.call('XLEN', stream)
-  if length == 0 then return 0 end
-  return length - redis.call('XINFO', 'GROUPS', stream)[1][6]
+  if length == 0 then return 0, '0-0' end
+  local group = redis.call('XINFO', 'GROUPS', stream)[1]
+  return length - group[6], group[8]
 end
 
 -- Lanes with a gate of their own: queues (parallelism, pause, the head's own time) and flow keys (parallelism, rate,
@@ -79,33 +80,33 @@ local function slot_free(gate, lane)
   return gate.parallelism == 0 or redis.call('SCARD', key('held', lane)) < gate.parallelism
 end
 
--- When the next entry of a stream is due, in ms; nil where nothing waits.
-local function head_due(stream)
-  if redis.call('XLEN', stream) == 0 then return nil end
-  local last = redis.call('XINFO', 'GROUPS', stream)[1][8]
+-- When the first entry behind `last` is due, in ms.
+local function due_behind(stream, last)
   local head = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)[1]
-  return head and tonumber(head[2][4])
+  return head and tonumber(head[2][4]) or math.huge
 end
 
 -- Whether something in a gated lane may run now; else when time alone will let it, or nil.
 local function gate_verdict(lane, now)
   local gate = read_gate(lane, now)
   if gate.paused then return false end
-  local allowed = rate_allows(gate)
   local ready
   if waiting(again_stream(lane)) > 0 then ready = now end
-  if not ready and waiting(lane_stream(lane)) > 0 and slot_free(gate, lane) then
-    ready = is_queue(lane) and head_due(lane_stream(lane)) or now
+  if not ready then
+    local fresh, last = waiting(lane_stream(lane))
+    if fresh > 0 and slot_free(gate, lane) then
+      ready = is_queue(lane) and due_behind(lane_stream(lane), last) or now
+    end
   end
   if not ready then return false end
-  if not allowed then ready = math.max(ready, gate.window_end) end
+  if not rate_allows(gate) then ready = math.max(ready, gate.window_end) end
   if ready <= now then return true end
   return false, ready
 end
 
--- Puts a lane into the ring if something in it may run, and into `reopen` if only time is missing; computed from
--- nothing, so whoever changed one of its inputs calls it. Turn: where a new member stands in the ring.
-local function open_gate(lane, now, turn)
+-- Puts a lane into the ring if something in it may run, and into `reopen` if only time is missing: computed from
+-- nothing, whatever stood there before.
+local function open_gate(lane, now)
   local open, at
   if is_gated(lane) then
     open, at = gate_verdict(lane, now)
@@ -119,19 +120,32 @@ local function open_gate(lane, now, turn)
     open = waiting(again_stream(lane)) > 0 or waiting(lane_stream(lane)) > 0
   end
   if not open then return redis.call('ZREM', key('open'), lane) end
-  turn = turn or redis.call('INCR', key('sequence'))
-  if redis.call('ZADD', key('open'), 'NX', text(turn), lane) == 1 then wake() end
+  if redis.call('ZADD', key('open'), 'NX', text(redis.call('INCR', key('sequence'))), lane) == 1 then wake() end
+end
+
+-- Lanes whose gates stand on something this call has changed. Each is computed once, however many messages went
+-- through it: a script that creates, moves or ends messages calls `open_touched` before it answers.
+local touched, is_touched = {}, {}
+local function touch(lane)
+  if is_touched[lane] then return end
+  is_touched[lane] = true
+  touched[#touched + 1] = lane
+end
+local function open_touched(now)
+  for _, lane in ipairs(touched) do open_gate(lane, now) end
+  touched, is_touched = {}, {}
 end
 
 -- Appends to a stream and opens its lane; answers the place. The group is made with the first entry. Ids come from
 -- a sequence and never from `*`: a deleted stream or a clock step would hand out an id twice and fool the fence.
-local function append(stream, lane, id, due, now)
+-- What comes behind others never closes a gate, so one that stands open needs no look.
+local function append(stream, lane, id, due)
   local number = redis.call('INCR', key('sequence'))
   local entry = text(number) .. '-0'
   redis.call('XADD', stream, entry, 'message', id, 'due', due)
   if redis.call('XLEN', stream) == 1 then redis.call('XGROUP', 'CREATE', stream, 'deliver', '0') end
   if is_gated(lane) then
-    open_gate(lane, now, number)
+    if not redis.call('ZSCORE', key('open'), lane) then touch(lane) end
   elseif redis.call('ZADD', key('open'), 'NX', text(number), lane) == 1 then
     wake()
   end
@@ -155,24 +169,27 @@ end
 
 -- Where a message goes whose time has come: behind its flow key if it has one; a queue's message that holds its slot
 -- already goes before all others of the queue; else into its lane. Answers the place.
-local function enter(id, lane, queue, flow, due, now)
-  if flow then return append(lane_stream('flow:' .. flow), 'flow:' .. flow, id, due, now) end
-  if queue then return append(again_stream(lane), lane, id, due, now) end
-  return append(lane_stream(lane), lane, id, due, now)
+local function enter(id, lane, queue, flow, due)
+  if flow then return append(lane_stream('flow:' .. flow), 'flow:' .. flow, id, due) end
+  if queue then return append(again_stream(lane), lane, id, due) end
+  return append(lane_stream(lane), lane, id, due)
 end
 
--- The newest message's limits are the key's, unless they are pinned.
+-- The newest message's limits are the key's, unless they are pinned. `used` is kept to the minute.
 local function set_flow(flow, parallelism, rate, period, name, now)
-  local gate = key('gate', 'flow:' .. flow)
-  local pins = redis.call('HMGET', gate, 'pinnedParallelism', 'pinnedRate')
-  redis.call('HSET', gate, 'name', name, 'used', text(now))
-  redis.call('SADD', key('flows'), flow)
-  if not pins[1] then
+  local lane = 'flow:' .. flow
+  local gate = key('gate', lane)
+  local g = redis.call('HMGET', gate, 'name', 'used', 'pinnedParallelism', 'parallelism', 'pinnedRate', 'rate', 'period')
+  if not g[1] then redis.call('SADD', key('flows'), flow) end
+  if not g[1] or now - tonumber(g[2] or '0') >= 60000 then redis.call('HSET', gate, 'name', name, 'used', text(now)) end
+  if not g[3] and parallelism ~= (g[4] or '0') then
     if parallelism == '0' then redis.call('HDEL', gate, 'parallelism') else redis.call('HSET', gate, 'parallelism', parallelism) end
+    touch(lane)
   end
-  if not pins[2] then
+  if not g[5] and (rate ~= (g[6] or '0') or period ~= (g[7] or '')) then
     if rate == '0' then redis.call('HDEL', gate, 'rate') else redis.call('HSET', gate, 'rate', rate) end
     redis.call('HSET', gate, 'period', period)
+    touch(lane)
   end
 end
 
@@ -186,6 +203,8 @@ end
 -- gate: "" or "<queue or /> <flow or #> <parallelism> <rate> <period> <name of the flow key>": neither stands in a name.
 local function create(id, lane, due, request, body, shared, gate, now)
   local message, queue, flow, place = key('message', id), nil, nil, nil
+  local fields = { 'request', request, 'state', 'waiting', 'lane', lane, 'due', due }
+  local function field(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
   if gate ~= '' then
     local parallelism, rate, period, name
     queue, flow, parallelism, rate, period, name = string.match(gate, '^(%S+) (%S+) (%d+) (%d+) (%d+) (.*)$')
@@ -194,35 +213,35 @@ local function create(id, lane, due, request, body, shared, gate, now)
     if queue then
       make_queue(queue, now)
       redis.call('HINCRBY', key('gate', 'queue:' .. queue), 'messages', 1)
-      redis.call('HSET', message, 'queue', queue)
+      field('queue', queue)
     end
     if flow then
       set_flow(flow, parallelism, rate, period, name, now)
       redis.call('HINCRBY', key('gate', 'flow:' .. flow), 'messages', 1)
-      redis.call('HSET', message, 'flow', flow)
-      open_gate('flow:' .. flow, now)
+      field('flow', flow)
     end
   end
   if queue then
     -- It keeps its place in line whatever its time: the gate looks at the head's.
-    place = append(lane_stream(lane), lane, id, due, now)
+    place = append(lane_stream(lane), lane, id, due)
   elseif tonumber(due) > now then
     place = wait_for_time(id, due)
   elseif flow and tonumber(redis.call('ZRANGE', key('due'), 0, 0, 'WITHSCORES')[2] or text(now)) < now then
     -- Behind a backlog of overdue messages: the order of due times holds.
     place = wait_for_time(id, due)
   else
-    place = append(lane_stream(lane), lane, id, due, now)
+    place = append(lane_stream(lane), lane, id, due)
   end
-  redis.call('HSET', message, 'request', request, 'state', 'waiting', 'lane', lane, 'due', due, 'place', place)
+  field('place', place)
   if shared ~= '' then
-    redis.call('HSET', message, 'shared', shared)
+    field('shared', shared)
     if redis.call('HINCRBY', key('body', shared), 'holders', 1) == 1 then
       redis.call('HSET', key('body', shared), 'text', body)
     end
   else
-    redis.call('HSET', message, 'body', body)
+    field('body', body)
   end
+  redis.call('HSET', message, unpack(fields))
   redis.call('ZADD', key('messages'), text(now), id)
 end
 
@@ -253,33 +272,33 @@ local function plan_run(id, time)
 end
 
 -- A flow slot is held while a request is in flight.
-local function free_flow(id, flow, now)
-  if flow and redis.call('SREM', key('held', 'flow:' .. flow), id) == 1 then open_gate('flow:' .. flow, now) end
+local function free_flow(id, flow)
+  if flow and redis.call('SREM', key('held', 'flow:' .. flow), id) == 1 then touch('flow:' .. flow) end
 end
 
 -- A queue slot is held from the first attempt until the message has ended and its direct callbacks have, too.
-local function free_queue(id, queue, now)
+local function free_queue(id, queue)
   if redis.call('EXISTS', key('waits', id)) == 1 then return end
-  if redis.call('SREM', key('held', 'queue:' .. queue), id) == 1 then open_gate('queue:' .. queue, now) end
+  if redis.call('SREM', key('held', 'queue:' .. queue), id) == 1 then touch('queue:' .. queue) end
 end
 
 -- What a message gives back when it ends: its part of the counts, its slots, its place among the callbacks its source
 -- waits for. r: {queue, flow, source, sourceQueue}, false for what it has not. Its own callbacks exist by now.
-local function leave(id, r, now)
+local function leave(id, r)
   local queue, flow, source, source_queue = r[1], r[2], r[3], r[4]
   if flow then
     redis.call('HINCRBY', key('gate', 'flow:' .. flow), 'messages', -1)
-    free_flow(id, flow, now)
+    free_flow(id, flow)
   end
   if queue then
     local gate = key('gate', 'queue:' .. queue)
     local left = redis.call('HINCRBY', gate, 'messages', -1)
     if left <= 0 and redis.call('SISMEMBER', key('queues'), queue) == 0 then redis.call('DEL', gate) end
-    free_queue(id, queue, now)
+    free_queue(id, queue)
   end
   if source and redis.call('SREM', key('waits', source), id) == 1 then
     local state = redis.call('HGET', key('message', source), 'state')
-    if not state or state == 'delivered' then free_queue(source, source_queue, now) end
+    if not state or state == 'delivered' then free_queue(source, source_queue) end
   end
 end
 
@@ -292,7 +311,7 @@ local function forget(id, now)
   redis.call('DEL', message)
   redis.call('ZREM', key('messages'), id)
   remember_ended(id, now)
-  leave(id, record, now)
+  leave(id, record)
 end
 
 -- Splits "<stream key> <entry>[ <claim>]" and tells the lane. A stream key holds no blank: names in it are
@@ -327,7 +346,7 @@ local function give_back(node, id, held, reclaimed, now)
   if record[1] == 'cancelling' then
     forget(id, now)
   elseif record[1] then
-    local new = append(again_stream(place.lane), place.lane, id, record[2] or text(now), now)
+    local new = append(again_stream(place.lane), place.lane, id, record[2] or text(now))
     redis.call('HSET', message, 'state', 'waiting', 'place', new)
     if reclaimed then redis.call('HINCRBY', message, 'reclaimed', 1) end
   end

@@ -21,7 +21,7 @@ for _, id in ipairs(ids) do
   local message = key('message', id)
   local r = redis.call('HMGET', message, 'lane', 'due', 'queue', 'flow')
   if r[1] and r[2] then
-    redis.call('HSET', message, 'place', enter(id, r[1], r[3], r[4], r[2], now))
+    redis.call('HSET', message, 'place', enter(id, r[1], r[3], r[4], r[2]))
   else
     set_aside('due ' .. id .. ': no record')
   end
@@ -29,6 +29,7 @@ end
 local lanes = redis.call('ZRANGE', key('reopen'), '-inf', text(now), 'BYSCORE', 'LIMIT', 0, tonumber(ARGV[2]))
 for _, lane in ipairs(lanes) do
   redis.call('ZREM', key('reopen'), lane)
-  open_gate(lane, now)
+  touch(lane)
 end
+open_touched(now)
 return { 'ok', #ids + #lanes, next_due() }

@@ -46,4 +46,5 @@ for _ = 1, tonumber(ARGV[3]) do
   end
   at = at + 5 * count
 end
+open_touched(now)
 return answer

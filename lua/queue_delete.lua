@@ -38,7 +38,7 @@ local function drop(id)
   local place = record[2] and read_place(record[2])
   if place then remove_entry(place.stream, place.entry, false) else redis.call('ZREM', key('due'), id) end
   forget(id, now)
-  if place then open_gate(place.lane, now) end
+  if place then touch(place.lane) end
   cancelled = cancelled + 1
   return true
 end
@@ -65,6 +65,7 @@ if more == 0 then
   if redis.call('SISMEMBER', key('queues'), name) == 0 and tonumber(redis.call('HGET', gate, 'messages') or '0') <= 0 then
     redis.call('DEL', gate)
   end
-  open_gate(lane, now)
+  touch(lane)
 end
+open_touched(now)
 return { 'ok', cancelled, more }

@@ -30,4 +30,5 @@ for _, node in ipairs(ended) do
     end
   end
 end
+open_touched(now)
 return { 'ok', taken, taken >= most and 1 or 0 }

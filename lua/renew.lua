@@ -29,4 +29,5 @@ if ARGV[4] ~= 'extend' then
     end
   end
 end
+open_touched(now)
 return { 'ok', next_due(), redis.call('ZCARD', key('open')), given }

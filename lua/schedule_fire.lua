@@ -57,4 +57,5 @@ for _ = 1, tonumber(ARGV[2]) do
   answer[#answer + 1] = status
   at = at + 5 * count
 end
+open_touched(now)
 return answer

@@ -67,9 +67,9 @@ local function retry(id, lane, r, at, error)
   local message = key('message', id)
   redis.call('HINCRBY', message, 'retried', 1)
   redis.call('HDEL', message, 'reclaimed')
-  local place = tonumber(at) > now and wait_for_time(id, at) or enter(id, lane, r[1], r[2], at, now)
+  local place = tonumber(at) > now and wait_for_time(id, at) or enter(id, lane, r[1], r[2], at)
   redis.call('HSET', message, 'state', 'waiting', 'due', at, 'error', error, 'place', place)
-  free_flow(id, r[2], now)
+  free_flow(id, r[2])
 end
 
 -- The record becomes the dead letter: one rename, body and all.
@@ -121,14 +121,15 @@ for _ = 1, tonumber(ARGV[6]) do
           redis.call('SADD', key('waits', id), callback)
         end
       end
-      if step ~= 'retry' then leave(id, r, now) end
+      if step ~= 'retry' then leave(id, r) end
     end
-    if is_gated(place.lane) then open_gate(place.lane, now) end
+    if is_gated(place.lane) then touch(place.lane) end
     answer[#answer + 1] = step
   else
     answer[#answer + 1] = 'stale'
   end
   at = at + 6 * callbacks
 end
+open_touched(now)
 shed_finished()
 return answer
