@@ -9,7 +9,7 @@
 --   returns  {"ok", cancelled}; the same answer when the call arrives again
 --            {"clock", last}
 --   writes   message:<id> messages due lane:<lane> again:<lane> open reopen gate:<lane> held:<lane> waits:<id> states:<id>
---            ended receipt:<call> sequence clock; publishes wake
+--            ended receipt:<call> sequence counts clock; publishes wake
 
 local now = clock()
 if not now then return clock_refusal() end
@@ -27,7 +27,7 @@ for i = 3, #ARGV do
   elseif record[1] == 'waiting' then
     local place = record[2] and read_place(record[2])
     if place then
-      remove_entry(place.stream, place.entry, false)
+      remove_entry(place.stream, place.lane, place.entry, false)
     else
       redis.call('ZREM', key('due'), id)
     end

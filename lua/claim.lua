@@ -23,7 +23,7 @@
 --            {"expired"}: the node's lease has ended or was never taken; renew first
 --            {"clock", last}
 --   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> gate:<lane> held:<lane> open reopen idle
---            sequence clock aside
+--            sequence counts clock aside
 --
 -- It never fails on data: a lane without a stream leaves the ring, an entry without a readable record is removed
 -- and set aside. A resent claim answers what its number took before.
@@ -76,11 +76,11 @@ local function read(stream)
 end
 
 -- Makes it this node's. False where its record can't be read: then it is gone, and noted.
-local function hold(id, stream, entry, record)
+local function hold(id, stream, lane, entry, record)
   local place = stream .. ' ' .. entry .. ' ' .. number
   local message = record and load(id, place, record)
   if not message then
-    remove_entry(stream, entry, true)
+    remove_entry(stream, lane, entry, true)
     set_aside(stream .. ' ' .. entry .. ' ' .. tostring(id) .. ': no readable record')
     return false
   end
@@ -92,6 +92,12 @@ local function hold(id, stream, entry, record)
 end
 
 local function room() return #answer - 3 < most and bytes < most_bytes and in_flight < capacity end
+
+local function note_share(lane, more)
+  if more == 0 then return end
+  redis.call('HINCRBY', share_key, lane, more)
+  count('held', lane, more)
+end
 
 -- Takes up to a quantum from one lane. Answers "left" (it has more that may run), "capped" or "empty".
 local function take(lane)
@@ -113,15 +119,15 @@ local function take(lane)
       entry, id = read(fresh)
     end
     if not entry then verdict = 'empty' break end
-    if hold(id, stream, entry, id and fetch(id)) then held = held + 1 end
+    if hold(id, stream, lane, entry, id and fetch(id)) then held = held + 1 end
   end
-  if held > before then redis.call('HINCRBY', share_key, lane, held - before) end
+  note_share(lane, held - before)
   return verdict
 end
 
 -- Moves a claimed entry to where something else decides first; answers its new place.
-local function move(id, stream, entry, to, lane, due)
-  remove_entry(stream, entry, true)
+local function move(id, stream, from, entry, to, lane, due)
+  remove_entry(stream, from, entry, true)
   redis.call('HSET', key('message', id), 'place', append(to, lane, id, due))
 end
 
@@ -164,18 +170,18 @@ local function take_gated(lane)
     local r = id and fetch(id)
     if r and queue and r[8] then
       slots = slots - redis.call('SADD', key('held', lane), id)
-      move(id, stream, entry, lane_stream('flow:' .. r[8]), 'flow:' .. r[8], due)
+      move(id, stream, lane, entry, lane_stream('flow:' .. r[8]), 'flow:' .. r[8], due)
       moved = true
     elseif r and not queue and r[7] and redis.call('HGET', key('gate', 'queue:' .. r[7]), 'paused') == '1' then
       slots = slots + redis.call('SREM', key('held', lane), id)
-      move(id, stream, entry, again_stream('queue:' .. r[7]), 'queue:' .. r[7], due)
-    elseif hold(id, stream, entry, r) then
+      move(id, stream, lane, entry, again_stream('queue:' .. r[7]), 'queue:' .. r[7], due)
+    elseif hold(id, stream, lane, entry, r) then
       slots = slots - redis.call('SADD', key('held', lane), id)
       if not queue then count_start(lane, gate) end
       held = held + 1
     end
   end
-  if held > before then redis.call('HINCRBY', share_key, lane, held - before) end
+  note_share(lane, held - before)
   return verdict
 end
 

@@ -8,7 +8,7 @@
 --
 --   returns  {"ok", given back, left}; where nothing is left the node is gone from `nodes`
 --            {"clock", last}
---   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages ended nodes open sequence
+--   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages ended nodes open sequence counts
 --            idle clock aside; publishes wake
 
 local now = clock()

@@ -3,24 +3,25 @@
 --
 --   KEYS[1]  root
 --   ARGV[1]  now, ms
---   ARGV[2]  lanes of the ring to add up at most
+--   ARGV[2…] lane kinds
 --
---   returns  {"ok", live, due, oldest, dead, open, waiting host, topic, queue, flow}: live messages, those among `due`,
---            the earliest due time in ms or "", dead letters, lanes in the ring, and what waits in them by lane kind
+--   returns  {"ok", live, due, oldest, dead, open, then for each kind: waiting, held}: live messages, those among `due`,
+--            the earliest time anything waits for in ms or "", dead letters, lanes in the ring; what stands in the lanes
+--            of the kind and nobody holds, and what nodes hold of it
 --            {"clock", last}
 --   writes   clock
 
 local now = clock()
 if not now then return clock_refusal() end
 
-local count = { host = 0, topic = 0, queue = 0, flow = 0 }
-for _, lane in ipairs(redis.call('ZRANGE', key('open'), 0, tonumber(ARGV[2]) - 1)) do
-  local kind = string.match(lane, '^%l+')
-  if count[kind] then
-    count[kind] = count[kind] + waiting(lane_stream(lane)) + waiting(again_stream(lane))
-  end
-end
-return {
-  'ok', redis.call('ZCARD', key('messages')), redis.call('ZCARD', key('due')), next_due(),
-  redis.call('ZCARD', key('dead')), redis.call('ZCARD', key('open')), count.host, count.topic, count.queue, count.flow,
+local answer = {
+  'ok', redis.call('ZCARD', key('messages')), redis.call('ZCARD', key('due')), next_due(), redis.call('ZCARD', key('dead')),
+  redis.call('ZCARD', key('open')),
 }
+for i = 2, #ARGV do
+  local c = redis.call('HMGET', key('counts'), 'entries:' .. ARGV[i], 'held:' .. ARGV[i])
+  local held = tonumber(c[2] or '0')
+  answer[#answer + 1] = tonumber(c[1] or '0') - held
+  answer[#answer + 1] = held
+end
+return answer

@@ -46,6 +46,11 @@ local function wake()
   if redis.call('DEL', key('idle')) == 1 then redis.call('PUBLISH', key('wake'), 'open') end
 end
 
+-- What stands in the streams of a lane kind ("entries") and what of it nodes hold ("held"), for metrics.
+local function count(what, lane, by)
+  redis.call('HINCRBY', key('counts'), what .. ':' .. string.match(lane, '^%l+'), by)
+end
+
 local function lane_stream(lane) return key('lane', lane) end
 local function again_stream(lane) return key('again', lane) end
 
@@ -143,6 +148,7 @@ local function append(stream, lane, id, due)
   local number = redis.call('INCR', key('sequence'))
   local entry = text(number) .. '-0'
   redis.call('XADD', stream, entry, 'message', id, 'due', due)
+  count('entries', lane, 1)
   if redis.call('XLEN', stream) == 1 then redis.call('XGROUP', 'CREATE', stream, 'deliver', '0') end
   if is_gated(lane) then
     if not redis.call('ZSCORE', key('open'), lane) then touch(lane) end
@@ -152,11 +158,11 @@ local function append(stream, lane, id, due)
   return stream .. ' ' .. entry
 end
 
--- Removes an entry that waits (held: that a node holds). XLEN 0 then means that nothing is pending either: the
+-- Removes an entry of a lane that waits (held: that a node holds). XLEN 0 then means that nothing is pending either: the
 -- stream goes. False where a held entry was no longer pending, and then nothing was written.
-local function remove_entry(stream, entry, held)
+local function remove_entry(stream, lane, entry, held)
   if held and redis.call('XACK', stream, 'deliver', entry) == 0 then return false end
-  redis.call('XDEL', stream, entry)
+  count('entries', lane, -redis.call('XDEL', stream, entry))
   if redis.call('XLEN', stream) == 0 then redis.call('DEL', stream) end
   return true
 end
@@ -327,6 +333,7 @@ end
 -- Takes a message out of what a node holds; the node's share of the lane shrinks with it.
 local function drop_held(node, id, lane)
   redis.call('HDEL', key('active', node), id)
+  count('held', lane, -1)
   if redis.call('HINCRBY', key('share', node), lane, -1) <= 0 then redis.call('HDEL', key('share', node), lane) end
 end
 
@@ -340,7 +347,7 @@ local function give_back(node, id, held, reclaimed, now)
     return false
   end
   drop_held(node, id, place.lane)
-  if not remove_entry(place.stream, place.entry, true) then return false end
+  if not remove_entry(place.stream, place.lane, place.entry, true) then return false end
   local message = key('message', id)
   local record = redis.call('HMGET', message, 'state', 'due')
   if record[1] == 'cancelling' then

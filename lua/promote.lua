@@ -8,7 +8,7 @@
 --
 --   returns  {"ok", moved, next}: next is the earliest remaining time in ms (it may have come already), or ""
 --            {"clock", last}
---   writes   due reopen lane:<lane> again:<lane> message:<id> open sequence idle clock aside; publishes wake
+--   writes   due reopen lane:<lane> again:<lane> message:<id> open sequence counts idle clock aside; publishes wake
 --
 -- Sent again it moves the next ones, which is as good.
 

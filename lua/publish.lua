@@ -15,7 +15,7 @@
 --   returns  {"ok", status of each item ...}: "stored" (also where it was stored by an earlier arrival of this
 --            call) or "topic" (the topic has changed or is gone: nothing of this item is stored, read it again)
 --            {"clock", last}: the caller's now lies behind
---   writes   message:<id> messages due lane:<lane> open reopen gate:<lane> queues flows body:<hash> ended sequence idle
+--   writes   message:<id> messages due lane:<lane> open reopen gate:<lane> queues flows body:<hash> ended sequence counts idle
 --            clock; publishes wake
 --
 -- Sent again after a lost reply it finds its own ids, living or ended, and changes nothing.

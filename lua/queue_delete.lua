@@ -11,7 +11,7 @@
 --   returns  {"ok", cancelled, more}: call again with "sweep" while more is 1
 --            {"clock", last}
 --   writes   queues deleting gate:<lane> lane:<lane> again:<lane> held:<lane> message:<id> messages due open reopen waits:<id>
---            states:<id> ended body:<hash> sequence idle clock; publishes wake
+--            states:<id> ended body:<hash> sequence counts idle clock; publishes wake
 
 local now = clock()
 if not now then return clock_refusal() end
@@ -36,7 +36,7 @@ local function drop(id)
   local record = redis.call('HMGET', key('message', id), 'state', 'place')
   if record[1] ~= 'waiting' then return false end
   local place = record[2] and read_place(record[2])
-  if place then remove_entry(place.stream, place.entry, false) else redis.call('ZREM', key('due'), id) end
+  if place then remove_entry(place.stream, place.lane, place.entry, false) else redis.call('ZREM', key('due'), id) end
   forget(id, now)
   if place then touch(place.lane) end
   cancelled = cancelled + 1
@@ -55,7 +55,7 @@ if more == 0 and redis.call('XLEN', stream) > 0 then
   local waiting_ones = redis.call('XRANGE', stream, '(' .. last, text(limit) .. '-0', 'COUNT', most - cancelled + 1)
   for _, entry in ipairs(waiting_ones) do
     if cancelled >= most then more = 1 break end
-    if not drop(entry[2][2]) then remove_entry(stream, entry[1], false) end
+    if not drop(entry[2][2]) then remove_entry(stream, lane, entry[1], false) end
   end
 end
 

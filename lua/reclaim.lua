@@ -9,7 +9,7 @@
 --
 --   returns  {"ok", reclaimed, more}: more is 1 where dead nodes still hold something
 --            {"clock", last}
---   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages ended nodes open sequence
+--   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages ended nodes open sequence counts
 --            idle clock aside; publishes wake
 
 local now = clock()

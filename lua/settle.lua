@@ -93,7 +93,7 @@ for _ = 1, tonumber(ARGV[6]) do
   at = at + 10
   local place = read_place(held)
   local ours = place and redis.call('HGET', key('active', node), id) == held
-  if ours and remove_entry(place.stream, place.entry, true) then
+  if ours and remove_entry(place.stream, place.lane, place.entry, true) then
     drop_held(node, id, place.lane)
     local r = redis.call('HMGET', key('message', id), 'queue', 'flow', 'source', 'sourceQueue', 'state', 'schedule', 'lane')
     local state, schedule = r[5], r[6]

@@ -10,7 +10,10 @@ package struct StoreGauges: Sendable, Equatable {
     package var oldestDue: Timestamp?
     package var deadLetters: Int64
     package var openLanes: Int64
+    /// In their lanes and held by no node.
     package var waiting: [LaneKind: Int64]
+    /// By all nodes together.
+    package var held: [LaneKind: Int64]
 
     package func write(to page: inout PrometheusPage, now: Timestamp) {
         page.gauge("roost_messages_live", "Messages that have not ended.", Double(live))
@@ -18,6 +21,10 @@ package struct StoreGauges: Sendable, Equatable {
         page.sample("roost_messages_waiting", [("lane", "due")], Double(due))
         for kind in LaneKind.allCases {
             page.sample("roost_messages_waiting", [("lane", kind.rawValue)], Double(waiting[kind] ?? 0))
+        }
+        page.family("roost_messages_in_flight", "gauge", "Messages that nodes hold, by lane kind, of all nodes.")
+        for kind in LaneKind.allCases {
+            page.sample("roost_messages_in_flight", [("lane", kind.rawValue)], Double(held[kind] ?? 0))
         }
         page.gauge("roost_dead_letters", "Dead letters kept.", Double(deadLetters))
         page.gauge("roost_open_lanes", "Lanes in the ring.", Double(openLanes))
@@ -28,19 +35,21 @@ package struct StoreGauges: Sendable, Equatable {
 }
 
 extension Store {
-    /// How many lanes are added up: what waits in more is not counted, so that a page never costs Redis long.
-    static let measuredLanes: Int64 = 1000
-
     /// Nil where Redis does not answer at once: a page must not wait for it.
     package func measure() async -> StoreGauges? {
-        guard let reply = try? await scripts.once(Scripts.measure, [.integer(Self.measuredLanes)]),
-            reply.count == 10, reply[0].string == "ok"
+        let kinds = LaneKind.allCases
+        guard let reply = try? await scripts.once(Scripts.measure, kinds.map { .text($0.rawValue) }),
+            reply.count == 6 + 2 * kinds.count, reply[0].string == "ok"
         else { return nil }
         let numbers = reply.map { $0.int64 ?? 0 }
-        return StoreGauges(
+        var gauges = StoreGauges(
             live: numbers[1], due: numbers[2],
             oldestDue: reply[3].string.flatMap { Int64($0) }.map { Timestamp(milliseconds: $0) },
-            deadLetters: numbers[4], openLanes: numbers[5],
-            waiting: [.host: numbers[6], .topic: numbers[7], .queue: numbers[8], .flow: numbers[9]])
+            deadLetters: numbers[4], openLanes: numbers[5], waiting: [:], held: [:])
+        for (index, kind) in kinds.enumerated() {
+            gauges.waiting[kind] = numbers[6 + 2 * index]
+            gauges.held[kind] = numbers[7 + 2 * index]
+        }
+        return gauges
     }
 }

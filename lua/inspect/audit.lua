@@ -81,17 +81,44 @@ local function check_message(id)
   end
 end
 
--- False where the gate of a queue or a flow key keeps what waits in this stream for good reason: it is paused, no slot
--- is free, or the lane stands in `reopen` until its time.
-local function may_run(lane, stream)
+local function waiting(name)
+  local length = redis.call('XLEN', name)
+  if length == 0 then return 0, '0-0' end
+  local group = redis.call('XINFO', 'GROUPS', name)[1]
+  if not group then return 0, '0-0' end
+  return length - group[6], group[8]
+end
+
+-- From when on the gate of a queue or a flow key lets something through, in ms; 0: now; nil: not by time alone.
+local function opens_at(lane)
   local kind = string.match(lane, '^%l+')
-  if kind ~= 'queue' and kind ~= 'flow' then return true end
-  if redis.call('ZSCORE', key('reopen'), lane) then return false end
-  local g = redis.call('HMGET', key('gate:' .. lane), 'paused', 'parallelism', 'deletedTo')
-  if g[1] == '1' or g[3] then return false end
-  if stream == key('again:' .. lane) then return true end
-  local parallelism = tonumber(g[2] or (kind == 'queue' and '1' or '0'))
-  return parallelism == 0 or redis.call('SCARD', key('held:' .. lane)) < parallelism
+  local g = redis.call('HMGET', key('gate:' .. lane), 'paused', 'parallelism', 'deletedTo', 'rate', 'period', 'windowStart', 'windowCount')
+  if g[1] == '1' or g[3] then return nil end
+  local at = 0
+  if waiting(key('again:' .. lane)) == 0 then
+    local fresh, last = waiting(key('lane:' .. lane))
+    local parallelism = tonumber(g[2] or (kind == 'queue' and '1' or '0'))
+    if fresh == 0 or (parallelism > 0 and redis.call('SCARD', key('held:' .. lane)) >= parallelism) then return nil end
+    if kind == 'queue' then at = tonumber(redis.call('XRANGE', key('lane:' .. lane), '(' .. last, '+', 'COUNT', 1)[1][2][4]) end
+  end
+  if g[4] and tonumber(g[7] or '0') >= tonumber(g[4]) then
+    at = math.max(at, tonumber(g[6] or '0') + 1000 * tonumber(g[5] or '1'))
+  end
+  return at
+end
+
+-- A gated lane stands in `open` where its gate is open, in `reopen` at the time it opens where time alone is missing,
+-- else nowhere. A time that has passed may stand in either: the promoter is on its way.
+local function check_ring(lane)
+  local open, reopen, at = redis.call('ZSCORE', key('open'), lane), redis.call('ZSCORE', key('reopen'), lane), opens_at(lane)
+  if at == nil then
+    if open then finding('%s: in %s, but its gate is closed', lane, key('open')) end
+    if reopen then finding('%s: in %s at %s, but time does not open its gate', lane, key('reopen'), reopen) end
+  elseif not open and not reopen then
+    finding('%s: may run from %.0f on, but is in neither %s nor %s', lane, at, key('open'), key('reopen'))
+  elseif not open and tonumber(reopen) ~= at then
+    finding('%s: in %s at %s, but its gate opens at %.0f', lane, key('reopen'), reopen, at)
+  end
 end
 
 -- A slot is held by a live message; a queue's also by one that has ended and waits for its callbacks.
@@ -133,7 +160,8 @@ local function check_stream(name, lane)
   if not groups[1] then return finding('%s: a stream without its group', name) end
   count('entries', length)
   count('pending', groups[1][6])
-  if length > groups[1][6] and not redis.call('ZSCORE', key('open'), lane) and may_run(lane, name) then
+  if string.match(lane, '^queue:') or string.match(lane, '^flow:') then return check_ring(lane) end
+  if length > groups[1][6] and not redis.call('ZSCORE', key('open'), lane) then
     finding('%s: %d wait in %s, but the lane is not in %s', lane, length - groups[1][6], name, key('open'))
   end
 end
@@ -217,14 +245,20 @@ local function check_sums()
   if sums.share ~= sums.active then finding('share: lanes count %d, but nodes hold %d', sums.share, sums.active) end
   if sums.holders ~= sums.sharers then finding('body: %d holders counted, but %d records share one', sums.holders, sums.sharers) end
   if sums.counted ~= sums.gated then finding('gates: %d messages counted, but %d have a queue or a flow key', sums.counted, sums.gated) end
-  for _, lane in ipairs(redis.call('ZRANGE', key('open'), 0, page - 1)) do
-    local idle = true
-    for _, family in ipairs({ 'lane:', 'again:' }) do
-      local stream = key(family .. lane)
-      local length = redis.call('XLEN', stream)
-      if length > 0 and length > redis.call('XINFO', 'GROUPS', stream)[1][6] then idle = false end
+  local kept = { entries = 0, held = 0 }
+  local counts = redis.call('HGETALL', key('counts'))
+  for i = 1, #counts, 2 do
+    local what = string.match(counts[i], '^(%l+):')
+    if what then kept[what] = kept[what] + tonumber(counts[i + 1]) end
+  end
+  if kept.entries ~= sums.entries then finding('%s: counts %d entries, streams hold %d', key('counts'), kept.entries, sums.entries) end
+  if kept.held ~= sums.active then finding('%s: counts %d held, nodes hold %d', key('counts'), kept.held, sums.active) end
+  for _, ring in ipairs({ 'open', 'reopen' }) do
+    for _, lane in ipairs(redis.call('ZRANGE', key(ring), 0, page - 1)) do
+      if waiting(key('lane:' .. lane)) + waiting(key('again:' .. lane)) == 0 then
+        finding('%s: in %s, but nothing waits in it', lane, key(ring))
+      end
     end
-    if idle then finding('%s: in %s, but nothing waits in it', lane, key('open')) end
   end
 end
 
