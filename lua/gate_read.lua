@@ -28,7 +28,7 @@ for i = 2, #ARGV do
       g[1] or short, g[2] or '', g[3] or '', g[4] or '', g[5] or '', g[6] or '', g[7] or '', g[8] or '0',
       gate.count, redis.call('SCARD', key('held', lane)),
       waiting(lane_stream(lane)) + waiting(again_stream(lane)),
-      g[9] or '0', g[10] or '0', g[11] or '0', g[12] or '0',
+      g[9] or '0', g[10] or '0', g[11] or g[10] or '0', g[12] or '0',
     }
   end
 end

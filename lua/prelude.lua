@@ -201,7 +201,7 @@ end
 
 local function make_queue(queue, now)
   if redis.call('SADD', key('queues'), queue) == 1 then
-    redis.call('HSET', key('gate', 'queue:' .. queue), 'createdAt', text(now), 'updatedAt', text(now))
+    redis.call('HSET', key('gate', 'queue:' .. queue), 'createdAt', text(now))
   end
 end
 

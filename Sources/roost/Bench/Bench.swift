@@ -19,6 +19,8 @@ struct Bench: AsyncParsableCommand {
               roost bench --rate 1000 --messages 20000 --delay 3       lateness of delayed messages
               roost bench --messages 100000 --due-in 30                all due in the same second
               roost bench --hang 1000 --rate 200 --messages 2000       beside a thousand requests that hang
+              roost bench --queues 1000                                FIFO queues, one message at a time in each
+              roost bench --schedules --messages 10000                 so many schedules in the same minute
             """,
         version: Roost.version)
 
@@ -39,6 +41,14 @@ struct Bench: AsyncParsableCommand {
     var hang = 0
     @Option(name: .customLong("hang-hosts"), help: "Over how many hosts they are spread.")
     var hangHosts = 1
+    @Option(help: "Enqueue into so many queues in turn.")
+    var queues = 0
+    @Option(help: "Give the messages so many flow-control keys in turn.")
+    var keys = 0
+    @Option(name: .customLong("key-value"), help: "The limits of each key.")
+    var keyValue = "parallelism=10"
+    @Flag(help: "Make each message a schedule that runs at the next whole minute that leaves time to make them all.")
+    var schedules = false
     @Flag(help: "A callback for each message.")
     var callback = false
     @Flag(help: "Only publish, far in the future: Redis memory for each waiting message.")
@@ -50,7 +60,7 @@ struct Bench: AsyncParsableCommand {
         for (name, value, least) in [
             ("messages", messages, 1), ("concurrency", concurrency, 1), ("rate", rate, 0), ("size", size, 0),
             ("delay", delay, 0),
-            ("due-in", dueIn, 0), ("hang", hang, 0), ("hang-hosts", hangHosts, 1),
+            ("due-in", dueIn, 0), ("hang", hang, 0), ("hang-hosts", hangHosts, 1), ("queues", queues, 0), ("keys", keys, 0),
         ] where value < least { throw ValidationError("--\(name) must be at least \(least)") }
         if size > 1 << 20 { throw ValidationError("--size must be at most 1048576") }
         if hangHosts > 250 { throw ValidationError("--hang-hosts must be at most 250") }
@@ -70,7 +80,7 @@ struct Bench: AsyncParsableCommand {
         let published = try await load.publish()
         let publishTime = ContinuousClock.now - started
         let expected = waiting ? 0 : messages * (callback ? 2 : 1)
-        try await sink.wait(for: expected, patience: .seconds(60))
+        try await sink.wait(for: expected, patience: .seconds(schedules ? 120 : 60))
         let total = ContinuousClock.now - started
         let after = try await server.cpu()
         let report = BenchReport(

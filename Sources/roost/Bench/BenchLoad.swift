@@ -40,7 +40,10 @@ struct BenchLoad: Sendable {
     func publish() async throws -> Histogram<UInt64> {
         let tally = Tally()
         let body = [UInt8](repeating: UInt8(ascii: "x"), count: bench.size)
-        let dueAt = bench.dueIn > 0 ? Int64(Date().timeIntervalSince1970) + Int64(bench.dueIn) : nil
+        let now = Int64(Date().timeIntervalSince1970)
+        var dueAt = bench.dueIn > 0 ? now + Int64(bench.dueIn) : nil
+        if bench.schedules { dueAt = (now + 5 + Int64(bench.messages) / 2000) / 60 * 60 + 60 }
+        let due = dueAt
         let started = ContinuousClock.now
         let callers = bench.rate > 0 ? max(bench.concurrency, bench.rate) : bench.concurrency
         await withTaskGroup(of: Void.self) { group in
@@ -56,7 +59,7 @@ struct BenchLoad: Sendable {
                             if planned > start { try? await Task.sleep(until: planned) }
                             start = min(planned, .now)
                         }
-                        let failure = await publishOne(body, dueAt: dueAt)
+                        let failure = await publishOne(body, number: number, dueAt: due)
                         tally.record(ContinuousClock.now - start, failure: failure)
                     }
                 }
@@ -67,13 +70,17 @@ struct BenchLoad: Sendable {
         return result.latency
     }
 
-    private func publishOne(_ body: [UInt8], dueAt: Int64?) async -> String? {
+    private func publishOne(_ body: [UInt8], number: Int, dueAt: Int64?) async -> String? {
         var headers = authorization
         var planned = BenchSink.microseconds()
         if bench.waiting {
             headers.append(("Upstash-Delay", "30d"))
         } else if let dueAt {
-            headers.append(("Upstash-Not-Before", "\(dueAt)"))
+            if bench.schedules {
+                headers.append(("Upstash-Cron", "\(dueAt / 60 % 60) \(dueAt / 3600 % 24) * * *"))
+            } else {
+                headers.append(("Upstash-Not-Before", "\(dueAt)"))
+            }
             planned = dueAt * 1_000_000
         } else if bench.delay > 0 {
             headers.append(("Upstash-Delay", "\(bench.delay)s"))
@@ -81,18 +88,26 @@ struct BenchLoad: Sendable {
         }
         headers.append(("Upstash-Forward-Planned", "\(planned)"))
         if bench.callback { headers.append(("Upstash-Callback", "http://127.0.0.1:\(sink.port)/callback")) }
-        return await post("http://127.0.0.1:\(sink.port)/sink", headers, body)
+        if bench.keys > 0 {
+            headers.append(("Upstash-Flow-Control-Key", "key-\(number % bench.keys)"))
+            headers.append(("Upstash-Flow-Control-Value", bench.keyValue))
+        }
+        let path =
+            if bench.schedules { "schedules" } else if bench.queues > 0 {
+                "enqueue/queue-\(number % bench.queues)"
+            } else { "publish" }
+        return await post(path, "http://127.0.0.1:\(sink.port)/sink", headers, body)
     }
 
     private var authorization: [(name: String, value: String)] {
         [("Authorization", "Bearer \(BenchServer.token)"), ("Content-Type", "text/plain")]
     }
 
-    private func post(_ destination: String, _ headers: [(name: String, value: String)], _ body: [UInt8]) async
-        -> String?
-    {
+    private func post(
+        _ path: String, _ destination: String, _ headers: [(name: String, value: String)], _ body: [UInt8]
+    ) async -> String? {
         let exchange = HTTPExchange(
-            url: "\(server.url)/v2/publish/\(destination)", method: "POST", headers: headers, body: body,
+            url: "\(server.url)/v2/\(path)/\(destination)", method: "POST", headers: headers, body: body,
             timeoutMilliseconds: 60_000)
         switch await client.send(exchange) {
         case .response(let response): return response.status == 200 ? nil : "status \(response.status)"
@@ -104,7 +119,7 @@ struct BenchLoad: Sendable {
     func startHanging() async throws {
         for number in 0..<bench.hang {
             let host = "127.0.1.\(number % bench.hangHosts + 1)"
-            if let failure = await post("http://\(host):\(sink.port)/hang", authorization, []) {
+            if let failure = await post("publish", "http://\(host):\(sink.port)/hang", authorization, []) {
                 throw CommandFailure(text: "publishing failed: \(failure)")
             }
         }

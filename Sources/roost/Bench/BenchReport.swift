@@ -25,8 +25,8 @@ struct BenchReport {
 
     private var publishRate: Double { Double(bench.messages) / max(1e-6, seconds(publishTime)) }
     private var deliveryRate: Double {
-        arrivals.totalCount == 0
-            ? 0 : Double(arrivals.totalCount) / max(1e-6, seconds(bench.dueIn > 0 ? arrivalTime : totalTime))
+        let time = bench.dueIn > 0 || bench.schedules ? arrivalTime : totalTime
+        return arrivals.totalCount == 0 ? 0 : Double(arrivals.totalCount) / max(1e-6, seconds(time))
     }
 
     private func seconds(_ duration: Duration) -> Double {
@@ -53,7 +53,7 @@ struct BenchReport {
         var lines = ["\(bench.messages) messages of \(bench.size) bytes, \(loop)"]
         lines.append(String(format: "publish    %.0f/s   ", publishRate) + line(published))
         if arrivals.totalCount > 0 {
-            let what = bench.delay > 0 || bench.dueIn > 0 ? "lateness" : "latency"
+            let what = bench.delay > 0 || bench.dueIn > 0 || bench.schedules ? "lateness" : "latency"
             lines.append(String(format: "delivery   %.0f/s   ", deliveryRate) + "\(what): " + line(arrivals))
         }
         lines.append(
