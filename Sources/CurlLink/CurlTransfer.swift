@@ -18,6 +18,7 @@ final class CurlTransfer {
     private var headerBytes = 0
     private var headersAreWhole = false
     private var headersTooLarge = false
+    private var switchesProtocol = false
     private var response: [UInt8] = []
     private var truncated = false
     private var blocked: String?
@@ -130,6 +131,9 @@ final class CurlTransfer {
             status = Int(String(decoding: line.drop { $0 != 32 }.dropFirst().prefix(3), as: UTF8.self)) ?? 0
         } else if line.isEmpty {
             headersAreWhole = status >= 200
+            // Nobody asked for another protocol; curl would wait for more of the answer until the timeout.
+            switchesProtocol = status == 101
+            if switchesProtocol { return 0 }
         } else if !headersAreWhole, let colon = line.firstIndex(of: 58) {
             let name = String(decoding: line[..<colon], as: UTF8.self)
             var value = line[(colon + 1)...]
@@ -178,6 +182,8 @@ final class CurlTransfer {
 
     func outcome(_ result: CURLcode) -> HTTPOutcome {
         guard result == CURLE_OK else { return .failure(failure(result)) }
+        // curl is content with a connection that ends within the headers; the answer was not whole.
+        guard headersAreWhole else { return .failure(.reset) }
         return .response(HTTPResponse(status: status, headers: headers, body: response, truncated: truncated))
     }
 
@@ -185,6 +191,9 @@ final class CurlTransfer {
     private func failure(_ code: CURLcode) -> HTTPFailure {
         if let blocked, code == CURLE_COULDNT_CONNECT { return .blocked(blocked) }
         if headersTooLarge { return .headersTooLarge }
+        if switchesProtocol { return .malformed("101 switching protocols, unasked") }
+        // curl's own limit for a single line is 100 kB, and this is how it says so.
+        if code == CURLE_OUT_OF_MEMORY, status > 0, !headersAreWhole { return .headersTooLarge }
         switch code {
         case CURLE_OPERATION_TIMEDOUT: return .timeout
         case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY: return .resolve

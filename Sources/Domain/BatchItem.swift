@@ -37,6 +37,9 @@ package struct BatchItem: Sendable {
         } catch {
             throw .badRequest("\(error)")
         }
+        // As many as a request of its own could carry.
+        let bytes = headers.fields.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count }
+        if bytes > limits.maxHeaderBytes { throw .badRequest("headers larger than \(limits.maxHeaderBytes) bytes") }
         if let queue { try NameGrammar.check(queue, kind: "queue") }
     }
 }

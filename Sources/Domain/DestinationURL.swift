@@ -1,7 +1,8 @@
 // Checks the URLs clients name: destinations, endpoints of groups, callbacks (contract publish.md §2, step 3).
 
 package enum DestinationURL {
-    /// The URL with its scheme in lower case and `://`, the rest byte for byte; nil where the text does not begin with
+    /// The URL with its scheme in lower case and `://`, the rest byte for byte but for bytes outside ASCII, which can't
+    /// be sent and are percent-encoded, so that what is stored is what is delivered and signed; nil where the text does not begin with
     /// a scheme of ours.
     ///
     /// - Parameter mended: accept one slash after the scheme as two, because proxies merge them in paths.
@@ -17,8 +18,14 @@ package enum DestinationURL {
         let rest = bytes[(colon + 1 + slashes)...]
         let scheme = isTLS ? "https://" : "http://"
         if scheme.utf8.count + rest.count > maxBytes { throw .destination("longer than \(maxBytes) bytes") }
+        // It would be cut off by everyone who sends the URL, and what was signed would not be what was sent.
+        if rest.contains(UInt8(ascii: "#")) { throw .destination("endpoint has a fragment") }
+        let authority = URLAuthority.bytes(in: rest)
+        if authority.contains(where: { $0 > 0x7F }) {
+            throw .destination("endpoint has a host that is not ASCII, give its punycode form")
+        }
         do {
-            _ = try URLAuthority(URLAuthority.bytes(in: rest), isTLS: isTLS)
+            _ = try URLAuthority(authority, isTLS: isTLS)
         } catch {
             switch error {
             case .noHost: throw .noHost
@@ -30,7 +37,7 @@ package enum DestinationURL {
         if rest.contains(where: { $0 <= 0x20 || $0 == 0x7F }) {
             throw .destination("endpoint contains a blank or a control character")
         }
-        return scheme + String(decoding: rest, as: UTF8.self)
+        return scheme + String(decoding: Percent.encode(Array(rest)) { $0 > 0x7F }, as: UTF8.self)
     }
 
     /// An absolute URL given in JSON or a header value, where nothing merges slashes.

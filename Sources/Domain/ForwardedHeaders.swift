@@ -8,9 +8,9 @@ extension OptionReader {
         var levels: [String: PublishOption.Level] = [:]
         for option in options.forward {
             guard HeaderName.isToken(String(option.name)) else { throw option.error("not a header name") }
-            guard HeaderName.isValidValue(option.value) else { throw option.error("contains a control character") }
+            guard HeaderName.isValidValue(option.value) else { throw option.error(HeaderName.valueRule) }
             let name = HeaderName.canonical(String(option.name))
-            if HeaderName.isNeverForwarded(canonical: name) { continue }
+            if HeaderName.isNeverForwarded(canonical: name) || HeaderName.isOwn(canonical: name) { continue }
             if levels[name, default: option.level] != option.level { continue }
             levels[name] = option.level
             map.add(name, option.value)
@@ -61,7 +61,7 @@ struct HeaderSource {
     }
 
     private func check(_ name: String, _ value: String) throws(RequestError) {
-        if !HeaderName.isValidValue(ASCII.trimmed(value)) { throw .header(name, "contains a control character") }
+        if !HeaderName.isValidValue(ASCII.trimmed(value)) { throw .header(name, HeaderName.valueRule) }
     }
 
     private func isContentType(_ name: String) -> Bool { ASCII.equalIgnoringCase(name, "content-type") }

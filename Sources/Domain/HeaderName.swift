@@ -33,10 +33,15 @@ package enum HeaderName {
         !name.isEmpty && name.utf8.allSatisfy(ASCII.isTokenByte)
     }
 
-    /// No control character but tab: a CR, LF or NUL would let a value write headers of its own.
+    /// No control character but tab: a CR, LF or NUL would let a value write headers of its own. No replacement
+    /// character either: it stands where bytes were no UTF-8, and those could not be delivered as given.
     package static func isValidValue(_ value: String) -> Bool {
         value.utf8.allSatisfy { ($0 >= 0x20 && $0 != 0x7F) || $0 == 0x09 }
+            && (value.utf8.allSatisfy { $0 < 0x80 } || !value.unicodeScalars.contains("\u{FFFD}"))
     }
+
+    /// What is wrong with a value that is not valid.
+    package static let valueRule = "contains a control character or bytes that are not UTF-8"
 
     /// Headers that belong to one connection or are computed for each request (contract publish.md §5).
     package static func isNeverForwarded(canonical name: String) -> Bool {

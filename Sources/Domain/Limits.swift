@@ -3,6 +3,8 @@
 package struct Limits: Sendable, Hashable {
     /// Bytes of a message body; over it 413.
     package var maxMessageBytes = 1 << 20
+    /// Bytes of the headers of a request, or of a batch item.
+    package var maxHeaderBytes = 64 << 10
     /// Bytes of a batch request.
     package var maxBatchBytes = 100_000_000
     /// Seconds, for delay and not-before; over it 412.

@@ -97,7 +97,7 @@ struct OptionReader {
         guard key.value.utf8.count <= limits.maxFlowControlKeyBytes else {
             throw key.error("longer than \(limits.maxFlowControlKeyBytes) bytes")
         }
-        guard HeaderName.isValidValue(key.value) else { throw key.error("contains a control character") }
+        guard HeaderName.isValidValue(key.value) else { throw key.error(HeaderName.valueRule) }
         do {
             return try FlowControl.parse(key: key.value, value: value.value, maxPeriod: limits.maxFlowControlPeriod)
         } catch {
@@ -108,7 +108,7 @@ struct OptionReader {
     func labels() throws(RequestError) -> [String] {
         guard let first = options.labels.first else { return [] }
         let labels = Labels.parse(options.labels.map(\.value).joined(separator: ","))
-        guard labels.allSatisfy(HeaderName.isValidValue) else { throw first.error("contains a control character") }
+        guard labels.allSatisfy(HeaderName.isValidValue) else { throw first.error(HeaderName.valueRule) }
         return labels
     }
 
@@ -171,11 +171,22 @@ struct OptionReader {
         return settings
     }
 
+    /// The next message of a queue waits for the callbacks of the one before: a delay there would stop the line
+    /// (contract callbacks.md §4).
+    func refuseDelayedCallbacks() throws(RequestError) {
+        for option in options.callback + options.failureCallback {
+            let name = ASCII.lowercased(String(option.name))
+            guard name == "delay" || name == "not-before" else { continue }
+            if name == "delay", DurationText.parse(option.value) == 0 { continue }
+            throw option.error("not allowed for a message of a queue: the next one would wait for it")
+        }
+    }
+
     private func refuseForbidden() throws(RequestError) {
         for key in PublishOptions.forbiddenOnCallbacks {
             guard let option = options.single[key] else { continue }
             switch key {
-            case .contentBasedDeduplication, .headerForward: if try !flag(key) { continue }
+            case .contentBasedDeduplication: if try !flag(key) { continue }
             default: break
             }
             throw option.error("not supported on callbacks")

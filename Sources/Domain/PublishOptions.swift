@@ -56,7 +56,7 @@ struct PublishOptions {
 
     /// What makes no sense for a callback (contract callbacks.md §4).
     static let forbiddenOnCallbacks: [Key] = [
-        .cron, .scheduleID, .queueName, .deduplicationID, .contentBasedDeduplication, .redactFields, .headerForward,
+        .cron, .scheduleID, .queueName, .deduplicationID, .contentBasedDeduplication, .redactFields,
     ]
 
     /// - Parameter options: strongest level first.

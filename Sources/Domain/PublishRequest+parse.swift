@@ -33,6 +33,7 @@ extension PublishRequest {
             try NameGrammar.check(queue, kind: "queue")
             settings.queue = queue
         }
+        if settings.queue != nil { try reader.refuseDelayedCallbacks() }
         let source = HeaderSource(headers: headers, topicDefaults: topicDefaults, reader: reader)
         settings.header = try source.header(isAuthenticatedByQuery: context.isAuthenticatedByQuery)
         let delay = try reader.delay()

@@ -47,6 +47,18 @@ package struct API: Sendable {
         return response
     }
 
+    /// Why a request is refused before its body is read: nobody without a token makes the server read much.
+    package func refusal(_ target: String, _ headers: [HeaderField]) -> RequestError? {
+        let request = APIRequest(method: "", target: target, headers: headers)
+        do throws(RequestError) {
+            _ = try authenticator.authenticate(
+                authorization: request.header("Authorization"), queryToken: Self.queryToken(target))
+            return nil
+        } catch {
+            return error
+        }
+    }
+
     /// Authentication comes first, so that a path tells nothing to those without a token.
     private func route(_ request: APIRequest) async throws(RequestError) -> APIResponse {
         let access = try authenticator.authenticate(

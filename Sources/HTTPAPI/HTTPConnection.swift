@@ -16,7 +16,8 @@ final class HTTPConnection: ChannelInboundHandler {
 
     private enum State {
         case idle
-        case reading(HTTPRequestHead, ByteBuffer?, limit: Int)
+        /// Its body so far stands in `body`: the buffer must have one owner while it grows, or every part copies it.
+        case reading(HTTPRequestHead, limit: Int)
         /// The answer is being made; nothing is read until it is written.
         case answering
         /// Refused or broken: the answer is written, what still arrives is dropped until the peer closes.
@@ -28,6 +29,8 @@ final class HTTPConnection: ChannelInboundHandler {
     private let logger: Logger
     private let respond: Responder
     private var state = State.idle
+    private var body: ByteBuffer?
+    private var isHead = false
     private var keepsAlive = true
     private var timer: Scheduled<Void>?
 
@@ -48,9 +51,8 @@ final class HTTPConnection: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch (unwrapInboundIn(data), state) {
         case (.head(let head), .idle): begin(head, context)
-        case (.body(let part), .reading(let head, let body, let limit)):
-            collect(part, head: head, body: body, limit: limit, context)
-        case (.end, .reading(let head, let body, _)): answer(head, body, context)
+        case (.body(let part), .reading(let head, let limit)): collect(part, head: head, limit: limit, context)
+        case (.end, .reading(let head, _)): answer(head, context)
         case (_, .lingering), (_, .answering), (_, .idle), (.head, .reading): break
         }
     }
@@ -59,40 +61,49 @@ final class HTTPConnection: ChannelInboundHandler {
 
     private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         keepsAlive = head.isKeepAlive && keepsAlive
+        isHead = head.method == .HEAD
+        body = nil
         let limit = settings.maxBody(head.method.rawValue, head.uri)
-        if let length = head.headers.first(name: "content-length").flatMap({ Int($0) }), length > limit {
-            return refuse(.messageTooLarge(limit: limit), context)
+        let length = head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0
+        if length > limit { return refuse(.messageTooLarge(limit: limit), context) }
+        let expects = head.headers.contains(name: "expect")
+        if length > Self.freeBytes || expects, let error = settings.admits(head.uri, fields(head)) {
+            return refuse(error, context)
         }
         if head.headers.first(name: "expect").map({ ASCII.equalIgnoringCase($0, "100-continue") }) == true {
             let goOn = HTTPResponseHead(version: head.version, status: .continue)
             context.writeAndFlush(wrapOutboundOut(.head(goOn)), promise: nil)
         }
-        state = .reading(head, nil, limit: limit)
+        state = .reading(head, limit: limit)
         startTimer(settings.bodyTimeout, context)
     }
 
-    private func collect(
-        _ part: ByteBuffer, head: HTTPRequestHead, body: ByteBuffer?, limit: Int, _ context: ChannelHandlerContext
-    ) {
-        guard (body?.readableBytes ?? 0) + part.readableBytes <= limit else {
-            return refuse(.messageTooLarge(limit: limit), context)
+    /// Bytes of a body that are collected before the caller has shown a token.
+    private static let freeBytes = 64 << 10
+
+    private func collect(_ part: ByteBuffer, head: HTTPRequestHead, limit: Int, _ context: ChannelHandlerContext) {
+        let before = body?.readableBytes ?? 0
+        let size = before + part.readableBytes
+        guard size <= limit else { return refuse(.messageTooLarge(limit: limit), context) }
+        if before <= Self.freeBytes, size > Self.freeBytes, let error = settings.admits(head.uri, fields(head)) {
+            return refuse(error, context)
         }
-        // The buffer must have one owner while it grows, or every part copies it whole.
-        state = .answering
-        var whole = body ?? part
-        if body != nil { whole.writeImmutableBuffer(part) }
-        state = .reading(head, whole, limit: limit)
+        if body == nil { body = part } else { body?.writeImmutableBuffer(part) }
         startTimer(settings.bodyTimeout, context)
     }
+
+    private func fields(_ head: HTTPRequestHead) -> [HeaderField] { head.headers.map { ($0.name, $0.value) } }
 
     // MARK: answering
 
-    private func answer(_ head: HTTPRequestHead, _ body: ByteBuffer?, _ context: ChannelHandlerContext) {
+    private func answer(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         timer?.cancel()
         timer = nil
         state = .answering
+        let body = self.body
+        self.body = nil
         let request = APIRequest(
-            method: head.method.rawValue, target: head.uri, headers: head.headers.map { ($0.name, $0.value) },
+            method: head.method.rawValue, target: head.uri, headers: fields(head),
             body: body.map { Array($0.readableBytesView) } ?? [], peer: context.remoteAddress?.ipAddress ?? "")
         let (respond, loop) = (respond, context.eventLoop)
         let me = NIOLoopBound((self, context), eventLoop: loop)
@@ -107,13 +118,14 @@ final class HTTPConnection: ChannelInboundHandler {
 
     private func write(_ response: APIResponse, _ context: ChannelHandlerContext) {
         guard case .answering = state, context.channel.isActive else { return }
-        send(response, closes: !keepsAlive, context)
-        if keepsAlive {
-            state = .idle
-            startTimer(settings.headTimeout, context)
-        } else {
-            linger(context)
+        guard keepsAlive else {
+            send(response, closes: true, context)
+            return linger(context)
         }
+        // Before the answer is written: with its end the pipelining handler hands over the next request at once.
+        state = .idle
+        startTimer(settings.headTimeout, context)
+        send(response, closes: false, context)
     }
 
     private func send(_ response: APIResponse, closes: Bool, _ context: ChannelHandlerContext) {
@@ -125,7 +137,7 @@ final class HTTPConnection: ChannelInboundHandler {
         let head = HTTPResponseHead(
             version: .http1_1, status: HTTPResponseStatus(statusCode: response.status), headers: headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
-        if !response.body.isEmpty {
+        if !response.body.isEmpty, !isHead {
             context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: response.body)))), promise: nil)
         }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
@@ -133,6 +145,7 @@ final class HTTPConnection: ChannelInboundHandler {
 
     /// Answers without having read the request, and reads no more of it than what is on its way.
     private func refuse(_ error: RequestError, _ context: ChannelHandlerContext) {
+        body = nil
         metrics.count(status: error.status)
         keepsAlive = false
         send(APIResponse(error), closes: true, context)

@@ -1,5 +1,6 @@
 /// The listening socket and its connections: SwiftNIO's HTTP/1.1, bounded in every direction.
 
+import Domain
 import Logging
 import NIOCore
 import NIOHTTP1
@@ -19,6 +20,8 @@ package struct FrontSettings: Sendable {
     package var bodyTimeout: TimeAmount = .seconds(30)
     /// Bytes of a request body, by method and raw target; more is 413.
     package var maxBody: @Sendable (_ method: String, _ target: String) -> Int = { _, _ in 1 << 20 }
+    /// Asked before a large body is read: why the request is refused, nil where it may go on.
+    package var admits: @Sendable (_ target: String, _ headers: [HeaderField]) -> RequestError? = { _, _ in nil }
     package init() {}
 }
 

@@ -55,9 +55,16 @@ package enum Route: Equatable {
         }
     }
 
-    /// True where the body is a batch of messages, which may be larger than one message.
-    package static func isBatch(_ method: String, _ target: String) -> Bool {
-        find(method, target).map { $0.route == .batch } ?? false
+    /// Bytes of a request body: a batch carries many messages, a topic many URLs.
+    package static func bodyLimit(_ method: String, _ target: String, limits: Limits) -> Int {
+        switch find(method, target)?.route {
+        case .batch: limits.maxBatchBytes
+        case .endpoints:
+            max(
+                limits.maxMessageBytes,
+                min(limits.maxBatchBytes, Int(limits.maxEndpoints) * (limits.maxURLBytes + 1024)))
+        default: limits.maxMessageBytes
+        }
     }
 
     /// Nil for a path that is not served. A POST below schedules is a creation but for `{id}/pause` and `{id}/resume`. The version is that of the path: `/v1/x` is served like `/v2/x`.
@@ -105,7 +112,10 @@ package enum Route: Equatable {
 
     private static func fixed(_ family: String, _ path: Substring.UTF8View) -> Route? {
         var path = path
-        if path.last == UInt8(ascii: "/") { path = path.dropLast() }
+        if path.last == UInt8(ascii: "/") {
+            path = path.dropLast()
+            if path.isEmpty || path.last == UInt8(ascii: "/") { return nil }
+        }
         let parts = path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         let first = parts.first.map(decoded) ?? ""
         switch (family, path.isEmpty ? 0 : parts.count) {

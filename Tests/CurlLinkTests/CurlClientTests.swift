@@ -73,6 +73,19 @@ import Testing
             (.close, { $0 == .reset }),
             (.bytesThenClose(Array("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort".utf8)), { $0 == .reset }),
             (.bytesThenClose(Array("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".utf8)), { $0 != nil }),
+            // A connection that ends within the headers of the answer is no delivery.
+            (.bytesThenClose(Array("HTTP/1.1 200 OK\r\n".utf8)), { $0 == .reset }),
+            (.bytesThenClose(Array("HTTP/1.1 204 No Content\r\nContent-Le".utf8)), { $0 != nil }),
+            (
+                .bytes(Array("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n".utf8)),
+                { $0?.description.contains("101") == true }
+            ),
+            (
+                .bytes(
+                    Array(
+                        "HTTP/1.1 200 OK\r\nX: \(String(repeating: "a", count: 150_000))\r\nContent-Length: 0\r\n\r\n"
+                            .utf8)), { $0 == .headersTooLarge }
+            ),
             (.bytesThenClose(Array("nonsense\r\n\r\n".utf8)), { $0 != nil }),
             (
                 .bytes(

@@ -53,6 +53,9 @@ import Testing
             [("Upstash-Delay", "1h"), ("Upstash-Forward-X-Tenant", "acme")], body: "hi")
         #expect(published.status == 200)
         let id = try front.id(published.body)
+        // What can't be sent as it stands is encoded once, so that the signature names what is sent.
+        let encoded = await front.call("POST", "/v2/publish/https://example.com/\u{e9}", [("Upstash-Delay", "1h")])
+        #expect(encoded.body.contains("https://example.com/%C3%A9"))
         let read = await front.call("GET", "/v2/messages/\(id)")
         #expect(
             read.status == 200 && read.body.contains(#""X-Tenant":["acme"]"#) && read.body.contains(#""body":"hi""#))
@@ -118,6 +121,17 @@ import Testing
         ] {
             #expect(await front.call("POST", "/v2/publish/" + target).status == 400, "\(target)")
         }
+        for (target, header) in [
+            ("/v2/enqueue/q/https://example.com", ("Upstash-Callback-Delay", "5s")),
+            ("/v2/enqueue/q/https://example.com", ("Upstash-Failure-Callback-Not-Before", "1700000000")),
+            ("/v2/publish/https://example.com", ("Upstash-Forward-X", "caf\u{FFFD}")),
+            ("/v2/publish/https://example.com/a#b", ("X", "y")), ("/v2/publish/https://b\u{fc}cher.test/", ("X", "y")),
+            ("/v2/publish/https://example.com", ("Upstash-Callback", "https://example.com/#x")),
+        ] as [(String, HeaderField)] {
+            #expect(await front.call("POST", target, [header]).status == 400, "\(target) \(header)")
+        }
+        #expect(await front.call("GET", "/v2/keys/").status == 200)
+        #expect(await front.call("GET", "/v2/keys//").status == 404)
         #expect(await front.call("GET", "/v2/publish/https://example.com").status == 405)
         #expect(await front.call("GET", "/v2/nothing").status == 404)
         #expect(try await front.stored() == 0)

@@ -7,10 +7,13 @@ import Testing
 
 /// The socket side: what hostile bytes get for an answer.
 @Suite struct HTTPFrontTests {
-    static func front() async throws -> (HTTPFront, Int) {
+    static func front(
+        limit: Int = 1000, admits: @escaping @Sendable (String, [HeaderField]) -> RequestError? = { _, _ in nil }
+    ) async throws -> (HTTPFront, Int) {
         var settings = FrontSettings()
         settings.port = 0
-        settings.maxBody = { _, _ in 1000 }
+        settings.maxBody = { _, _ in limit }
+        settings.admits = admits
         let front = HTTPFront(
             settings: settings, group: MultiThreadedEventLoopGroup.singleton, metrics: APIMetrics(),
             logger: TestRedis.quiet
@@ -89,6 +92,42 @@ import Testing
         #expect(await Self.talk(port, Array("nonsense\r\n\r\n".utf8)).hasPrefix("HTTP/1.1 400"))
         let after = await Self.talk(port, Array("GET /still HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8))
         #expect(after.contains("GET /still 0"))
+        await front.shutDown(within: .seconds(1))
+    }
+
+    /// Two whole requests in one segment: the second came while the first was answered, and was lost.
+    @Test func pipelinedRequestsAreAllAnswered() async throws {
+        let (front, port) = try await Self.front()
+        let requests = (1...5).map { number in
+            "POST /\(number) HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\(number == 5 ? "Connection: close\r\n" : "")\r\nx"
+        }
+        let answer = await Self.talk(port, Array(requests.joined().utf8))
+        #expect(answer.components(separatedBy: "HTTP/1.1 200").count == 6)
+        for number in 1...5 { #expect(answer.contains("POST /\(number) 1")) }
+        await front.shutDown(within: .seconds(1))
+    }
+
+    @Test func anAnswerToHeadHasNoBody() async throws {
+        let (front, port) = try await Self.front()
+        let answer = await Self.talk(port, Array("HEAD /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8))
+        #expect(answer.contains("Content-Length: 9") && answer.hasSuffix("\r\n\r\n"))
+        await front.shutDown(within: .seconds(1))
+    }
+
+    /// Nobody without a token makes the server read much.
+    @Test func aLargeBodyIsReadOnlyForThoseWhoAreAdmitted() async throws {
+        let (front, port) = try await Self.front(limit: 10 << 20) { _, headers in
+            headers.contains { $0.name == "Token" } ? nil : .missingToken
+        }
+        let large = "Content-Length: 9000000\r\n"
+        let refused = await Self.talk(port, Array("POST / HTTP/1.1\r\nHost: a\r\n\(large)\r\n".utf8))
+        #expect(refused.hasPrefix("HTTP/1.1 401"))
+        let chunk = "20000\r\n" + String(repeating: "x", count: 0x20000) + "\r\n"
+        let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+        #expect(await Self.talk(port, Array("\(chunked)\r\n\(chunk)".utf8)).hasPrefix("HTTP/1.1 401"))
+        let admitted = await Self.talk(
+            port, Array("\(chunked)Connection: close\r\nToken: 1\r\n\r\n\(chunk)\(chunk)0\r\n\r\n".utf8))
+        #expect(admitted.hasPrefix("HTTP/1.1 200") && admitted.contains("POST / 262144"))
         await front.shutDown(within: .seconds(1))
     }
 }

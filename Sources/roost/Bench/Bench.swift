@@ -60,7 +60,8 @@ struct Bench: AsyncParsableCommand {
         for (name, value, least) in [
             ("messages", messages, 1), ("concurrency", concurrency, 1), ("rate", rate, 0), ("size", size, 0),
             ("delay", delay, 0),
-            ("due-in", dueIn, 0), ("hang", hang, 0), ("hang-hosts", hangHosts, 1), ("queues", queues, 0), ("keys", keys, 0),
+            ("due-in", dueIn, 0), ("hang", hang, 0), ("hang-hosts", hangHosts, 1), ("queues", queues, 0),
+            ("keys", keys, 0),
         ] where value < least { throw ValidationError("--\(name) must be at least \(least)") }
         if size > 1 << 20 { throw ValidationError("--size must be at most 1048576") }
         if hangHosts > 250 { throw ValidationError("--hang-hosts must be at most 250") }

@@ -100,6 +100,9 @@ struct Server: Sendable {
             store: store, keys: keyring, authenticator: Authenticator(tokens: settings.accessTokens),
             settings: settings.apiSettings, status: pages, metrics: apiMetrics, logger: logger, extra: extra)
         let servesAPI = settings.roles.contains(.api)
+        var frontSettings = frontSettings
+        // What is served beside the API in development needs no token.
+        if extra == nil { frontSettings.admits = { api.refusal($0, $1) } }
         let front = HTTPFront(settings: frontSettings, group: group, metrics: apiMetrics, logger: logger) { request in
             if servesAPI { return await api.respond(to: request) }
             return await pages.respond(to: request) ?? APIResponse(RequestError.routeNotFound)
@@ -141,9 +144,8 @@ struct Server: Sendable {
         front.host = settings.host
         front.port = settings.port
         let limits = settings.engine.limits
-        front.maxBody = { method, target in
-            Route.isBatch(method, target) ? limits.maxBatchBytes : limits.maxMessageBytes
-        }
+        front.maxHeaderBytes = limits.maxHeaderBytes
+        front.maxBody = { Route.bodyLimit($0, $1, limits: limits) }
         return front
     }
 
