@@ -41,9 +41,12 @@ local function set_aside(what)
   redis.call('LTRIM', key('aside'), 0, 999)
 end
 
+-- A wake-up that can't be sent must not stop what it is about: the nodes look by themselves, too, only later.
+local function tell(what) redis.pcall('PUBLISH', key('wake'), what) end
+
 -- One wake-up for all who sleep: `idle` is set by a node that found nothing, so a busy system publishes nothing.
 local function wake()
-  if redis.call('DEL', key('idle')) == 1 then redis.call('PUBLISH', key('wake'), 'open') end
+  if redis.call('DEL', key('idle')) == 1 then tell('open') end
 end
 
 -- What stands in the streams of a lane kind ("entries") and what of it nodes hold ("held"), for metrics.
@@ -117,7 +120,7 @@ local function open_gate(lane, now)
     open, at = gate_verdict(lane, now)
     if at then
       redis.call('ZADD', key('reopen'), text(at), lane)
-      if redis.call('ZRANGE', key('reopen'), 0, 0)[1] == lane then redis.call('PUBLISH', key('wake'), 'due ' .. text(at)) end
+      if redis.call('ZRANGE', key('reopen'), 0, 0)[1] == lane then tell('due ' .. text(at)) end
     else
       redis.call('ZREM', key('reopen'), lane)
     end
@@ -169,7 +172,7 @@ end
 
 local function wait_for_time(id, due)
   redis.call('ZADD', key('due'), due, id)
-  if redis.call('ZRANGE', key('due'), 0, 0)[1] == id then redis.call('PUBLISH', key('wake'), 'due ' .. due) end
+  if redis.call('ZRANGE', key('due'), 0, 0)[1] == id then tell('due ' .. due) end
   return 'due'
 end
 
@@ -273,7 +276,7 @@ end
 local function plan_run(id, time)
   redis.call('ZADD', key('schedules'), time or '+inf', id)
   if time and redis.call('ZRANGE', key('schedules'), 0, 0)[1] == id then
-    redis.call('PUBLISH', key('wake'), 'tick ' .. time)
+    tell('tick ' .. time)
   end
 end
 

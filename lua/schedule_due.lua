@@ -37,4 +37,6 @@ for i = 1, #due, 2 do
     set_aside('schedules ' .. id .. ': no record')
   end
 end
+-- More may stand behind those that had no record.
+if answer[2] == '' and #due == 2 * (most + 1) and tonumber(due[#due]) <= now then answer[2] = text(now) end
 return answer

@@ -44,6 +44,8 @@ package final class CurlClient: Sendable {
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 line.submit(Job(id: id, exchange: exchange) { continuation.resume(returning: $0) })
+                // A task that was cancelled before has said so before there was anything to cancel.
+                if Task.isCancelled { line.cancel(id) }
             }
         } onCancel: {
             line.cancel(id)

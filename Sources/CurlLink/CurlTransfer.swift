@@ -22,6 +22,8 @@ final class CurlTransfer {
     private var response: [UInt8] = []
     private var truncated = false
     private var blocked: String?
+    /// Why this machine gave no socket.
+    private var exhausted: String?
 
     init(job: CurlClient.Job, easy: OpaquePointer, multi: CurlMulti, settings: CurlSettings) {
         (self.job, self.easy, self.multi, self.settings) = (job, easy, multi, settings)
@@ -56,6 +58,8 @@ final class CurlTransfer {
         _ = roost_set_long(handle, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
         _ = roost_set_long(handle, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
         _ = roost_set_text(handle, CURLOPT_PROXY, settings.proxy ?? "")
+        // Else NO_PROXY of the environment would send some of them past the proxy, which stands guard.
+        _ = roost_set_text(handle, CURLOPT_NOPROXY, "")
         if let file = settings.caFile { _ = roost_set_text(handle, CURLOPT_CAINFO, file) }
         let timeout = min(max(1, exchange.timeoutMilliseconds), Int(Int32.max))
         _ = roost_set_long(handle, CURLOPT_TIMEOUT_MS, timeout)
@@ -157,7 +161,12 @@ final class CurlTransfer {
             blocked = "unknown address family \(family)"
             return -1
         }
-        return socket(family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
+        let descriptor = socket(
+            family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
+        if descriptor < 0, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) {
+            exhausted = String(cString: strerror(errno)).lowercased()
+        }
+        return descriptor
     }
 
     private static func read(_ address: inout sockaddr, family: Int32) -> SocketAddress? {
@@ -190,6 +199,7 @@ final class CurlTransfer {
     /// curl's codes in our words.
     private func failure(_ code: CURLcode) -> HTTPFailure {
         if let blocked, code == CURLE_COULDNT_CONNECT { return .blocked(blocked) }
+        if let exhausted, code == CURLE_COULDNT_CONNECT { return .exhausted(exhausted) }
         if headersTooLarge { return .headersTooLarge }
         if switchesProtocol { return .malformed("101 switching protocols, unasked") }
         // curl's own limit for a single line is 100 kB, and this is how it says so.

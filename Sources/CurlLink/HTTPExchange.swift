@@ -52,6 +52,8 @@ package enum HTTPFailure: Sendable, Equatable, CustomStringConvertible {
     case malformed(String)
     case headersTooLarge
     case cancelled
+    /// This machine has no descriptor or memory left for a connection: no fault of the endpoint, and nothing was sent.
+    case exhausted(String)
     case other(String)
 
     /// For people: it ends up in callbacks and dead letters.
@@ -67,6 +69,7 @@ package enum HTTPFailure: Sendable, Equatable, CustomStringConvertible {
         case .malformed(let text): "malformed response: \(text)"
         case .headersTooLarge: "response headers too large"
         case .cancelled: "cancelled"
+        case .exhausted(let text): text
         case .other(let text): text
         }
     }

@@ -9,18 +9,34 @@ package enum CurlSender {
         { address, host in policy.refusal(ofBytes: address.bytes, host: host)?.description }
     }
 
-    package static func sender(_ curl: CurlClient, limits: Limits) -> Sender {
+    /// Where this machine has no socket left, the attempt waits instead of failing: that is no answer of the endpoint.
+    private static let pause = Duration.milliseconds(200)
+    private static let mostPauses = 300
+
+    /// - Parameter literals: judges the hosts of URLs as they are written, where a proxy hides the addresses.
+    package static func sender(_ curl: CurlClient, limits: Limits, literals: AddressPolicy? = nil) -> Sender {
         { delivery in
+            if let literals, let authority = URLAuthority(ofURL: delivery.url),
+                let refusal = literals.refusal(ofLiteral: authority)
+            {
+                return .noResponse(reason: refusal.description)
+            }
             let exchange = HTTPExchange(
                 url: delivery.url, method: delivery.method, headers: delivery.headers, body: delivery.body,
                 timeoutMilliseconds: delivery.timeoutMilliseconds, maxResponseBytes: limits.maxResponseBytes,
                 maxHeaderBytes: limits.maxResponseHeaderBytes)
-            switch await curl.send(exchange) {
-            case .response(let response):
-                let body = response.truncated ? UTF8Text.withoutCutCharacter(response.body) : response.body
-                return .response(status: response.status, headers: HeaderMap(response.headers), body: body)
-            case .failure(let failure):
-                return .noResponse(reason: failure.description)
+            var pauses = 0
+            while true {
+                switch await curl.send(exchange) {
+                case .response(let response):
+                    let body = response.truncated ? UTF8Text.withoutCutCharacter(response.body) : response.body
+                    return .response(status: response.status, headers: HeaderMap(response.headers), body: body)
+                case .failure(.exhausted) where pauses < mostPauses && !Task.isCancelled:
+                    pauses += 1
+                    try? await Task.sleep(for: pause)
+                case .failure(let failure):
+                    return .noResponse(reason: failure.description)
+                }
             }
         }
     }

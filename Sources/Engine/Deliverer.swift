@@ -56,8 +56,9 @@ package final class Deliverer: Sendable {
     package func run(beat: @escaping @Sendable () -> Void) async {
         await withDiscardingTaskGroup { group in
             while !isDraining, !Task.isCancelled {
+                beat()
                 wakeup.clear()
-                let end = await round { message in group.addTask { await self.deliver(message) } }
+                let end = await round(beat) { message in group.addTask { await self.deliver(message) } }
                 claimAfterSettle.withLock { $0 = end == .blocked }
                 if end == .failed { await wakeup.wait(atMost: .milliseconds(50)) }
                 if end != .quiet, end == .failed || settledSinceRound() { continue }
@@ -86,11 +87,14 @@ package final class Deliverer: Sendable {
     package enum RoundEnd: Sendable { case quiet, blocked, failed }
 
     /// Claims around the ring once and starts what it was given.
-    package func round(starting start: (ClaimedMessage) -> Void) async -> RoundEnd {
+    package func round(
+        _ beat: @Sendable () -> Void = {}, starting start: (ClaimedMessage) -> Void
+    ) async -> RoundEnd {
         settles.withLock { $0.seen = $0.last }
         var round = ""
         var capped = false
-        while !isDraining {
+        while !isDraining, !Task.isCancelled {
+            beat()
             let claim: Claim
             do {
                 claim = try await claimer.claim(round: round)
@@ -128,7 +132,7 @@ package final class Deliverer: Sendable {
         if claimed.reclaimed >= 5 {
             outcome = .noResponse(reason: "node lost")
         } else {
-            metrics.started(late: Double(clock.microseconds - claimed.due * 1000) / 1e6)
+            metrics.started(late: Double(Saturating.subtract(clock.microseconds, Saturating.multiply(claimed.due, 1000))) / 1e6)
             let started = ContinuousClock.now
             outcome = await send(delivery(of: message))
             metrics.delivered(in: (ContinuousClock.now - started).inSeconds)

@@ -6,7 +6,7 @@ import Synchronization
 /// read (`scripts.md` §4): both live here, behind one lock.
 package final class HeldMessages: Sendable {
     private struct State {
-        var sizes: [String: Int] = [:]
+        var held: [String: (place: String, size: Int)] = [:]
         var bytes = 0
         var lastReadClaim: Int64 = 0
     }
@@ -19,23 +19,35 @@ package final class HeldMessages: Sendable {
         state.withLock { state in
             for message in claimed {
                 let size = message.size
-                state.bytes += size - (state.sizes.updateValue(size, forKey: message.id) ?? 0)
+                state.bytes += size - (state.held.updateValue((message.place, size), forKey: message.id)?.size ?? 0)
             }
             state.lastReadClaim = max(state.lastReadClaim, number)
         }
     }
 
-    package func remove(_ ids: some Sequence<String>) {
+    /// The answer of an attempt has come: it takes memory until its settle was answered.
+    package func grow(_ message: ClaimedMessage, by bytes: Int) {
         state.withLock { state in
-            for id in ids { state.bytes -= state.sizes.removeValue(forKey: id) ?? 0 }
+            guard state.held[message.id]?.place == message.place else { return }
+            state.held[message.id]?.size += bytes
+            state.bytes += bytes
         }
     }
 
-    package var count: Int { state.withLock { $0.sizes.count } }
+    /// By place, not by id alone: a message that is retried at once may be held anew before its settle was noted.
+    package func remove(_ settled: some Sequence<ClaimedMessage>) {
+        state.withLock { state in
+            for message in settled where state.held[message.id]?.place == message.place {
+                state.bytes -= state.held.removeValue(forKey: message.id)?.size ?? 0
+            }
+        }
+    }
+
+    package var count: Int { state.withLock { $0.held.count } }
     package var bytes: Int { state.withLock { $0.bytes } }
 
     package func snapshot() -> (ids: [String], lastReadClaim: Int64) {
-        state.withLock { (Array($0.sizes.keys), $0.lastReadClaim) }
+        state.withLock { (Array($0.held.keys), $0.lastReadClaim) }
     }
 }
 

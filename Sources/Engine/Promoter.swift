@@ -47,9 +47,8 @@ package final class Promoter: Sendable {
             beat()
             var pause = Duration.seconds(1)
             if let time {
-                let left = time.milliseconds.multipliedReportingOverflow(by: 1000)
-                guard !left.overflow else { return }
-                pause = min(pause, .microseconds(left.partialValue - scripts.clock.microseconds))
+                let due = Saturating.multiply(time.milliseconds, 1000)
+                pause = min(pause, .microseconds(Saturating.subtract(due, scripts.clock.microseconds)))
                 if pause <= .zero { return }
             }
             if await wakeup.wait(atMost: pause) { return }

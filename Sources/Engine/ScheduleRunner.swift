@@ -11,6 +11,8 @@ package final class ScheduleRunner: Sendable {
     static let mostSchedules: Int64 = 100
     static let mostBytes: Int64 = 1 << 20
     static let mostMessages = 200
+    /// The net under the wake-ups: however quiet it is, the loop looks again after this long.
+    static let longestSleep = Duration.seconds(10)
 
     private let store: Store
     private let wakeup: Wakeup
@@ -44,14 +46,14 @@ package final class ScheduleRunner: Sendable {
                 } else {
                     store.logger.debug("schedules: \(error)")
                 }
-                beat()
-                await wakeup.wait(atMost: pause)
+                await sleep(until: store.clock.now.adding(milliseconds: pause.milliseconds), beat: beat)
             }
         }
     }
 
     private func sleep(until time: Timestamp?, beat: @Sendable () -> Void) async {
-        while !Task.isCancelled {
+        let longest = ContinuousClock.now + Self.longestSleep
+        while !Task.isCancelled, time != nil || ContinuousClock.now < longest {
             beat()
             var pause = Duration.seconds(1)
             if let time {
@@ -72,9 +74,11 @@ package final class ScheduleRunner: Sendable {
         guard reply.count >= 2, reply[0].string == "ok" else { throw .notSent("schedule_due was refused") }
         let next = reply[1].string.flatMap { Int64($0) }
         var items: [Item] = []
+        var fired = 0
         for value in reply.dropFirst(2) {
-            guard let item = await item(value.array ?? []) else { continue }
+            guard let item = try await item(value.array ?? []) else { continue }
             items.append(item)
+            fired += 1
             if items.reduce(0, { $0 + $1.run.messages.count }) >= Self.mostMessages {
                 try await fire(items)
                 items = []
@@ -82,6 +86,7 @@ package final class ScheduleRunner: Sendable {
         }
         if !items.isEmpty { try await fire(items) }
         target.withLock { $0 = next }
+        if reply.count > 2, fired == 0 { throw .notSent("none of \(reply.count - 2) schedules could be read") }
         // What was fired may be due again before everything else: the next look tells.
         if reply.count > 2 { return store.clock.now }
         return next.map { Timestamp(milliseconds: $0) }
@@ -96,7 +101,9 @@ package final class ScheduleRunner: Sendable {
         var run: Schedule.Run
     }
 
-    private func item(_ fields: [RedisValue]) async -> Item? {
+    /// Nil where it is no schedule at all. One that can't be read, or whose topic can't be, says so in its `error` and
+    /// goes on to its next run; throws where only waiting helps.
+    private func item(_ fields: [RedisValue]) async throws(RedisError) -> Item? {
         guard fields.count == 8, let id = fields[0].string, let revision = fields[1].string, let due = fields[2].string
         else { return nil }
         func set(_ index: Int) -> [UInt8]? { fields[index].bytes.flatMap { $0.isEmpty ? nil : $0 } }
@@ -105,23 +112,50 @@ package final class ScheduleRunner: Sendable {
             hash[name] = set(index)
         }
         let now = store.clock.now
+        let schedule: Schedule
         do {
-            let schedule = try Schedule.decode(id: id, fields: hash)
-            var topic: Topic?
-            if let name = schedule.template.topic { topic = try await store.topicForPublish(name) }
-            let run = schedule.run(at: now, topic: topic)
-            return Item(id: id, revision: revision, due: due, body: schedule.body, topic: topic, run: run)
-        } catch let error as JSONError {
-            store.logger.error("schedule \(id) can't be read: \(error)")
-            let run = Schedule.Run(
-                messages: [], next: nil, missed: 0, error: "the stored schedule can't be read: \(error)")
-            return Item(id: id, revision: revision, due: due, body: [], topic: nil, run: run)
+            schedule = try Schedule.decode(id: id, fields: hash)
         } catch {
-            return nil
+            store.logger.error("schedule can't be read: \(error)", metadata: ["schedule": "\(id)"])
+            let run = Schedule.Run(messages: [], next: nil, missed: 0, error: "the stored schedule can't be read: \(error)")
+            return Item(id: id, revision: revision, due: due, body: [], topic: nil, run: run)
+        }
+        var topic: Topic?
+        var problem: String?
+        if let name = schedule.template.topic {
+            do {
+                topic = try await store.topicForPublish(name)
+            } catch {
+                guard case .broken(let text) = error else { throw .notSent("topic \(name): \(error)") }
+                problem = text
+            }
+        }
+        var run = schedule.run(at: now, topic: topic)
+        if let problem { run.error = problem }
+        return Item(id: id, revision: revision, due: due, body: schedule.body, topic: topic, run: run)
+    }
+
+    /// Fires them in one call; where Redis answers with an error, each alone, and one that fails alone is fired without
+    /// its messages, so that it says why and the others go on.
+    private func fire(_ items: [Item]) async throws(RedisError) {
+        do {
+            try await send(items)
+        } catch {
+            guard case .server(let text) = error, !error.isTemporary, !error.isOutOfMemory else { throw error }
+            store.logger.error("schedule_fire of \(items.count) failed: \(text)")
+            for item in items {
+                if items.count > 1 {
+                    try await fire([item])
+                } else {
+                    var empty = item
+                    (empty.topic, empty.run.messages, empty.run.error) = (nil, [], "could not be published: \(text)")
+                    try await send([empty])
+                }
+            }
         }
     }
 
-    private func fire(_ items: [Item]) async throws(RedisError) {
+    private func send(_ items: [Item]) async throws(RedisError) {
         var parts: [RedisPart] = [.integer(Int64(items.count))]
         for item in items {
             let messages = item.run.messages
@@ -145,7 +179,7 @@ package final class ScheduleRunner: Sendable {
         for (item, status) in zip(items, reply.dropFirst()) {
             switch status.string {
             case "fired":
-                let late = (Int64(item.due) ?? 0) * 1000
+                let late = Saturating.multiply(Int64(item.due) ?? 0, 1000)
                 store.metrics.fired(
                     missed: Int(item.run.missed), late: Double(Saturating.subtract(now, late)) / 1e6)
                 for message in item.run.messages { store.metrics.published(LaneKind(lane: message.lane)) }

@@ -50,7 +50,7 @@ package struct ScriptCaller: Sendable {
                         throw .broken(text)
                     }
                 }
-                if ContinuousClock.now + pause >= deadline { throw unknown ? .outcomeUnknown : .unavailable }
+                if Task.isCancelled || ContinuousClock.now + pause >= deadline { throw unknown ? .outcomeUnknown : .unavailable }
                 try? await Task.sleep(for: pause)
                 pause = min(pause * 2, .milliseconds(500))
             }
@@ -58,9 +58,13 @@ package struct ScriptCaller: Sendable {
     }
 
     /// Sends the call again until it is answered, for as long as the loop lives. Nil only when the task is cancelled.
-    package func whileAlive(_ script: Script, _ arguments: [RedisPart]) async throws(StoreError) -> [RedisValue]? {
+    /// Beats while Redis is away: that is no reason to take the process for stuck.
+    package func whileAlive(
+        _ script: Script, _ arguments: [RedisPart], _ beat: @Sendable () -> Void
+    ) async throws(StoreError) -> [RedisValue]? {
         var complained = false
         while !Task.isCancelled {
+            beat()
             do {
                 return try await untilAnswered(script, arguments, deadline: .now + .seconds(1))
             } catch {

@@ -53,6 +53,7 @@ package final class Settler: Sendable {
     }
 
     package func add(_ attempt: SettledAttempt) {
+        held.grow(attempt.message, by: attempt.size)
         waiting.withLock { $0.append(attempt) }
         wakeup.signal()
     }
@@ -61,7 +62,7 @@ package final class Settler: Sendable {
     package func run(beat: @Sendable () -> Void) async {
         while !Task.isCancelled {
             beat()
-            if await step() > 0 { continue }
+            if await step(beat: beat) > 0 { continue }
             if finishing.withLock({ $0 }) { return }
             await wakeup.wait(atMost: .seconds(1))
         }
@@ -75,11 +76,11 @@ package final class Settler: Sendable {
 
     /// Settles one batch; answers how many attempts were in it.
     @discardableResult
-    package func step() async -> Int {
+    package func step(beat: @Sendable () -> Void = {}) async -> Int {
         let batch = next()
         guard !batch.isEmpty else { return 0 }
-        await settle(batch)
-        held.remove(batch.map(\.message.id))
+        await settle(batch, beat)
+        held.remove(batch.map(\.message))
         settled()
         return batch.count
     }
@@ -88,9 +89,7 @@ package final class Settler: Sendable {
         waiting.withLock { waiting in
             var count = 0, bytes = 0
             for attempt in waiting {
-                bytes += attempt.callbacks.reduce(attempt.outcome.bodySize) {
-                    $0 + $1.message.body.count + $1.request.count
-                }
+                bytes += attempt.size
                 if count > 0, count == Self.mostAttempts || bytes > Self.mostBytes { break }
                 count += 1
             }
@@ -100,16 +99,16 @@ package final class Settler: Sendable {
         }
     }
 
-    private func settle(_ batch: [SettledAttempt]) async {
+    private func settle(_ batch: [SettledAttempt], _ beat: @Sendable () -> Void) async {
         do {
-            guard let reply = try await scripts.whileAlive(Scripts.settle, arguments(batch)) else { return }
+            guard let reply = try await scripts.whileAlive(Scripts.settle, arguments(batch), beat) else { return }
             for (index, attempt) in batch.enumerated() {
                 count(attempt, as: reply.count > index + 1 ? reply[index + 1].string ?? "" : "")
             }
         } catch {
             guard batch.count > 1 else { return await setAside(batch[0], because: "\(error)") }
             scripts.logger.error("settle of \(batch.count) failed, trying each alone: \(error)")
-            for attempt in batch { await settle([attempt]) }
+            for attempt in batch { await settle([attempt], beat) }
         }
     }
 
@@ -182,6 +181,12 @@ package final class Settler: Sendable {
     }
 }
 
-extension Outcome {
-    fileprivate var bodySize: Int { response?.body.count ?? 0 }
+extension SettledAttempt {
+    /// Bytes of the answer and of the callbacks it makes.
+    fileprivate var size: Int {
+        let headers = outcome.response?.headers.fields.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count } ?? 0
+        return callbacks.reduce(headers + (outcome.response?.body.count ?? 0)) {
+            $0 + $1.message.body.count + $1.request.count
+        }
+    }
 }

@@ -78,7 +78,7 @@ package final class Store: Sendable {
                 return try await redis.send(command)
             } catch {
                 if case .server(let text) = error, !error.isTemporary { throw .broken(text) }
-                guard ContinuousClock.now + pause < deadline else { throw .unavailable }
+                guard !Task.isCancelled, ContinuousClock.now + pause < deadline else { throw .unavailable }
                 try? await Task.sleep(for: pause)
                 pause = min(pause * 2, .milliseconds(500))
             }

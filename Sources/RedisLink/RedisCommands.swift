@@ -29,8 +29,11 @@ package enum RedisError: Error, Equatable, CustomStringConvertible {
     /// The script must be loaded first.
     package var isNoScript: Bool { serverText(startsWith: "NOSCRIPT") }
     package var isOutOfMemory: Bool { serverText(startsWith: "OOM") }
-    /// Passes by itself: still loading, busy with a script, a replica that becomes master. Nothing was applied.
+    /// Passes by itself, or by the hand of an operator: still loading, busy with a script, a replica that becomes master,
+    /// too few replicas, rights that were taken away. Nothing was applied.
     package var isTemporary: Bool {
-        serverText(startsWith: "LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "MISCONF")
+        serverText(
+            startsWith: "LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "MISCONF", "NOREPLICAS",
+            "NOPERM", "NOAUTH", "NOSCRIPT")
     }
 }

@@ -21,7 +21,7 @@ struct StandardErrorLog: LogHandler {
         let line = Self.line(
             Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)), event.level, "\(event.message)", all,
             format: format)
-        FileHandle.standardError.write(Data(line))
+        Console.write(line, to: STDERR_FILENO)
     }
 
     /// One line with its newline; whatever stands in a value, it stays one line.

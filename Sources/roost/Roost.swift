@@ -72,11 +72,20 @@ enum CommandWords {
 
 enum Console {
     static func complain(_ line: String) {
-        FileHandle.standardError.write(Data("roost: \(line)\n".utf8))
+        write(Array("roost: \(line)\n".utf8), to: STDERR_FILENO)
     }
 
     /// Unbuffered: what a person waits for must not sit in a buffer because standard output is a pipe.
     static func say(_ text: String) {
-        FileHandle.standardOutput.write(Data((text + "\n").utf8))
+        write(Array((text + "\n").utf8), to: STDOUT_FILENO)
+    }
+
+    /// What can't be written is dropped: a full disk or a reader that is gone must not end a server.
+    static func write(_ bytes: [UInt8], to descriptor: Int32) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+            if count > 0 { rest = rest.dropFirst(count) } else if count == 0 || errno != EINTR { return }
+        }
     }
 }

@@ -11,6 +11,20 @@ sink = Sink(lambda r: (time.sleep(0.01), (200, {}, b"ok"))[1])
 accepted, lock, stop = [], threading.Lock(), threading.Event()
 
 
+def waited(condition, seconds, what):
+    """As the sink waits; where it waits in vain, with the state an operator would look at."""
+    try:
+        return sink.wait(condition, seconds)
+    except AssertionError:
+        missing = sorted(set(accepted) - set(ids("/hook", sink.requests)))
+        print("waited in vain for %s: %d accepted, %d not delivered" % (what, len(accepted), len(missing)))
+        for script, *words in [("overview",), ("late", str(int(time.time() * 1000))), *[("message", m) for m in missing[:3]]]:
+            print(redis.cli("--eval", os.path.join(os.path.dirname(__file__), "../../lua/inspect/%s.lua" % script), "roost:{0}", ",", *words))
+        for server in servers:
+            print(server.process.poll(), server.output()[-3000:])
+        raise
+
+
 def publish(server):
     n = 0
     while not stop.is_set():
@@ -33,13 +47,13 @@ for thread in threads:
     thread.start()
 for _ in range(4):
     have = len(accepted)
-    sink.wait(lambda rs: len(accepted) > have + 50)
+    waited(lambda rs: len(accepted) > have + 50, 30, "publishes")
     victim = servers[0]
     victim.kill()
     servers[0] = Roost("serve", env=env, port=victim.port)
 for _ in range(2):
     have = len(accepted)
-    sink.wait(lambda rs: len(accepted) > have + 50)
+    waited(lambda rs: len(accepted) > have + 50, 30, "publishes")
     redis.process.kill()
     redis.process.wait()
     redis.start()
@@ -53,7 +67,7 @@ def ids(path, requests):
 
 
 wanted = set(accepted)
-requests = sink.wait(lambda rs: wanted <= set(ids("/hook", rs)), 60)
+requests = waited(lambda rs: wanted <= set(ids("/hook", rs)), 60, "deliveries")
 # Until nothing is live any more; then the callbacks are counted by their own message ids.
 end = time.monotonic() + 60
 while redis.cli("ZCARD", "roost:{0}:messages") != "0":

@@ -5,6 +5,8 @@ import RedisLink
 
 struct RedisCheck {
     let redis: any RedisCommands
+    /// Where nodes wake each other.
+    let channel: String
     let requirePersistence: Bool
     let logger: Logger
 
@@ -21,6 +23,11 @@ struct RedisCheck {
             throw CommandFailure(
                 text: "Redis's maxmemory-policy is \(policy): it would throw messages away when memory is full; "
                     + "set it with: redis-cli CONFIG SET maxmemory-policy noeviction")
+        }
+        do {
+            _ = try await redis.send(RedisCommand("PUBLISH", channel, "open"))
+        } catch {
+            throw CommandFailure(text: "PUBLISH \(channel): \(error); allow it with: ACL SETUSER <user> &\(channel)")
         }
         try await checkPersistence(info)
         logger.info("using Redis \(version)")

@@ -59,7 +59,10 @@ struct Server: Sendable {
         }
         guard try await waitForRedis(redis, stopping) else { return await redis.shutDown() }
         if !trustsRedis {
-            try await RedisCheck(redis: redis, requirePersistence: settings.requirePersistence, logger: logger).run()
+            try await RedisCheck(
+                redis: redis, channel: settings.engine.store.root + ":wake",
+                requirePersistence: settings.requirePersistence, logger: logger
+            ).run()
         }
         let metrics = EngineMetrics()
         let store = Store(
@@ -89,7 +92,8 @@ struct Server: Sendable {
         let node = curl.map { curl in
             Node(
                 store: store, settings: settings.engine, keys: keyring, timers: group.next(),
-                send: CurlSender.sender(curl, limits: settings.engine.limits))
+                send: CurlSender.sender(
+                    curl, limits: settings.engine.limits, literals: settings.proxy == nil ? nil : settings.policy))
         }
         nodeBox.node = node
         let apiMetrics = APIMetrics()
@@ -110,19 +114,17 @@ struct Server: Sendable {
         let wakeups = RedisSubscription(
             url: redisURL, channel: settings.engine.store.root + ":wake", loop: group.next(), logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            if let node { tasks.addTask { await node.run(events: Self.wakeEvents(of: wakeups)) } }
-            let clock = Task { await followRedis(store, redis, keyring) }
+            let port: Int
             do {
-                let port = try await front.start()
-                announce(port)
+                port = try await front.start()
             } catch {
                 stopping.begin()
-                node?.shutDown()
-                clock.cancel()
-                try await tasks.waitForAll()
                 await wakeups.shutDown()
                 throw CommandFailure(text: "can't listen on \(settings.host):\(settings.port): \(Self.text(error))")
             }
+            if let node { tasks.addTask { await node.run(events: Self.wakeEvents(of: wakeups)) } }
+            let clock = Task { await followRedis(store, redis, keyring) }
+            announce(port)
             await stopping.wait()
             node?.shutDown()
             await front.shutDown(within: settings.engine.drainTimeout)

@@ -51,6 +51,8 @@ struct SettingSources {
     }
 
     private static func isKnown(_ name: String) -> Bool {
+        // What an orchestrator sets for a service of that name.
+        if name == "ROOST_PORT" || name.hasPrefix("ROOST_PORT_") || name.hasPrefix("ROOST_SERVICE_") { return true }
         if name == "ROOST_CONFIG" || Setting.named(name) != nil { return true }
         return name.hasSuffix("_FILE") && Setting.named(String(name.dropLast(5)))?.isSecret == true
     }

@@ -107,7 +107,7 @@ struct Setting: Sendable {
         .plain("ROOST_CA_FILE", "PEM file with further trust roots for deliveries") { text, settings in
             settings.caFile = text
         },
-        .plain("ROOST_PROXY", "proxy for deliveries: http://host:port") { text, settings in
+        .secret("ROOST_PROXY", "proxy for deliveries: http://host:port") { text, settings in
             guard text.contains("://") else { throw InvalidSetting("must be a URL: http://host:port") }
             settings.proxy = text
         },
