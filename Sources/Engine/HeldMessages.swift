@@ -62,6 +62,13 @@ package struct ClaimedMessage: Sendable {
     /// When it was due, in ms since 1970.
     package var due: Int64
 
+    package init(
+        id: String, place: String, retried: Int, reclaimed: Int, request: [UInt8], body: [UInt8], due: Int64
+    ) {
+        (self.id, self.place, self.retried, self.reclaimed) = (id, place, retried, reclaimed)
+        (self.request, self.body, self.due) = (request, body, due)
+    }
+
     package var size: Int { request.count + body.count + 256 }
 
     /// The entry number in `place`: unique for every claim of any message, so also what makes a dead letter id unique.

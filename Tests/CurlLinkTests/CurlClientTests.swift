@@ -119,6 +119,22 @@ import Testing
         #expect(failure(await send(server.url)) == .refused)
     }
 
+    /// A task that was cancelled before it sent was never told, and waited for the whole timeout.
+    @Test func aTaskThatIsCancelledAlreadyEndsAtOnce() async throws {
+        let server = try await ScriptedServer { _ in .hang }
+        let client = CurlClient()
+        let started = ContinuousClock.now
+        let task = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return await client.send(
+                HTTPExchange(url: server.url, method: "POST", headers: [], body: [], timeoutMilliseconds: 30_000))
+        }
+        #expect(failure(await task.value) == .cancelled)
+        #expect(ContinuousClock.now - started < .seconds(20))
+        client.shutDown()
+        await server.close()
+    }
+
     @Test func manyAtOnce() async throws {
         let server = try await ScriptedServer { _ in .bytes(ScriptedServer.text("204 No Content")) }
         let client = CurlClient()

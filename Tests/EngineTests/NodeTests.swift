@@ -78,6 +78,22 @@ import Testing
         await redis.close()
     }
 
+    /// A message that is retried at once was claimed anew before its settle was noted; it was forgotten, given back while
+    /// in flight, and delivered twice.
+    @Test func aMessageHeldAnewStaysHeld() {
+        func claimed(_ place: String) -> ClaimedMessage {
+            ClaimedMessage(id: "msg_1", place: place, retried: 0, reclaimed: 0, request: [], body: [1], due: 0)
+        }
+        let held = HeldMessages()
+        held.add([claimed("s 1-0 1")], ofClaim: 1)
+        held.grow(claimed("s 1-0 1"), by: 1000)
+        held.add([claimed("s 2-0 2")], ofClaim: 2)
+        held.remove([claimed("s 1-0 1")])
+        #expect(held.snapshot().ids == ["msg_1"] && held.bytes == claimed("").size)
+        held.remove([claimed("s 2-0 2")])
+        #expect(held.count == 0 && held.bytes == 0)
+    }
+
     /// What is in flight when the drain ends goes back and is delivered by the next node.
     @Test func whatADrainedNodeHeldIsDeliveredByTheNext() async throws {
         let redis = try TestRedis()

@@ -139,6 +139,23 @@ import Testing
         await bench.redis.close()
     }
 
+    /// A topic whose record can't be read made its schedules due for ever, and the runner spin.
+    @Test func aBrokenTopicIsReportedAndTheOthersGoOn() async throws {
+        let bench = try Bench()
+        try await bench.store.editTopic("t") { old throws(RequestError) in
+            try Topic.upserting([.init(url: "http://a.test")], into: old, name: "t", now: bench.clock.now, limits: Limits())
+        }
+        _ = try await bench.put("a", destination: .topic("t"))
+        _ = try await bench.put("b")
+        _ = try await bench.redis.send("HSET", "roost:{0}:topic:t", "endpoints", "nonsense")
+        bench.clock.advance(by: .seconds(300))
+        try await bench.fire()
+        #expect(try await bench.messages() == 1)
+        #expect(try await bench.store.schedule("a")?.error?.contains("topic t") == true)
+        #expect(try await bench.store.schedule("a")?.next.milliseconds == 1_735_690_200_000)
+        await bench.redis.close()
+    }
+
     @Test func overwritingReplacesEverythingButItsPast() async throws {
         let bench = try Bench()
         _ = try await bench.put("s", headers: [("Upstash-Delay", "10s"), ("Upstash-Callback", "http://cb.test")])
