@@ -38,7 +38,7 @@ if not lease or tonumber(lease) < now then return { 'expired' } end
 local active, share_key = key('active', node), key('share', node)
 local capacity, share = tonumber(ARGV[5]), tonumber(ARGV[6])
 local most, most_bytes, quantum, most_lanes = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local answer, bytes = { 'ok', '', 0 }, 0
+local answer, bytes, moves = { 'ok', '', 0 }, 0, 0
 
 -- The record of a message, false for what it has not; the fields behind `due` only gated lanes look at.
 local function fetch(id)
@@ -82,6 +82,8 @@ local function hold(id, stream, lane, entry, record)
   if not message then
     remove_entry(stream, lane, entry, true)
     set_aside(stream .. ' ' .. entry .. ' ' .. tostring(id) .. ': no readable record')
+    if id then give_up(id, lane, now) end
+    moves = moves + 1
     return false
   end
   redis.call('HSET', active, id, place)
@@ -91,7 +93,8 @@ local function hold(id, stream, lane, entry, record)
   return true
 end
 
-local function room() return #answer - 3 < most and bytes < most_bytes and in_flight < capacity end
+-- What is moved on costs as much as what is answered.
+local function room() return #answer - 3 + moves < most and bytes < most_bytes and in_flight < capacity end
 
 local function note_share(lane, more)
   if more == 0 then return end
@@ -107,7 +110,10 @@ local function take(lane)
   local before, verdict = held, 'left'
   for _ = 1, quantum do
     if not room() then break end
-    if held >= share * (capacity - in_flight) then verdict = 'capped' break end
+    if held >= share * (capacity - in_flight) then
+      verdict = waiting(again) + waiting(fresh) > 0 and 'capped' or 'empty'
+      break
+    end
     local stream = again
     local entry, id
     if has_again then
@@ -126,7 +132,9 @@ local function take(lane)
 end
 
 -- Moves a claimed entry to where something else decides first; answers its new place.
+local moved = false
 local function move(id, stream, from, entry, to, lane, due)
+  moved, moves = true, moves + 1
   remove_entry(stream, from, entry, true)
   redis.call('HSET', key('message', id), 'place', append(to, lane, id, due))
 end
@@ -141,7 +149,11 @@ local function count_start(lane, gate)
   end
 end
 
-local moved = false
+-- Whether a queue is paused or being deleted.
+local function is_shut(queue)
+  local g = redis.call('HMGET', key('gate', 'queue:' .. queue), 'paused', 'deletedTo')
+  return g[1] == '1' or g[2]
+end
 
 -- The same for a lane with a gate: "closed" where the gate lets nothing more through. A message of a queue that has a
 -- flow key, too, goes on into the flow lane once it has the queue's slot; one whose queue was paused meanwhile goes back
@@ -171,8 +183,7 @@ local function take_gated(lane)
     if r and queue and r[8] then
       slots = slots - redis.call('SADD', key('held', lane), id)
       move(id, stream, lane, entry, lane_stream('flow:' .. r[8]), 'flow:' .. r[8], due)
-      moved = true
-    elseif r and not queue and r[7] and redis.call('HGET', key('gate', 'queue:' .. r[7]), 'paused') == '1' then
+    elseif r and not queue and r[7] and is_shut(r[7]) then
       slots = slots + redis.call('SREM', key('held', lane), id)
       move(id, stream, lane, entry, again_stream('queue:' .. r[7]), 'queue:' .. r[7], due)
     elseif hold(id, stream, lane, entry, r) then
@@ -217,9 +228,7 @@ while #left > 0 and room() do
 end
 
 -- A gate may have closed behind the last that went through.
-for _, lane in ipairs(left) do
-  if is_gated(lane) then touch(lane) end
-end
+for _, lane in ipairs(left) do touch(lane) end
 open_touched(now)
 
 if in_flight >= capacity then

@@ -39,16 +39,20 @@ for _, id in ipairs(older_than('dead', ARGV[4])) do
   redis.call('DEL', dead)
   redis.call('ZREM', key('dead'), id)
 end
--- Flow keys come by use and go when unused for a day; a few are looked at each time.
+-- Flow keys come by use and go when unused for a day and their window has ended; a few are looked at each time, more
+-- where many of them are old.
+local gone = 0
 for _, flow in ipairs(redis.call('SRANDMEMBER', key('flows'), 20)) do
   local gate = key('gate', 'flow:' .. flow)
-  local g = redis.call('HMGET', gate, 'messages', 'paused', 'pinnedParallelism', 'pinnedRate', 'used')
+  local g = redis.call('HMGET', gate, 'messages', 'paused', 'pinnedParallelism', 'pinnedRate', 'used', 'windowStart', 'period')
   local unused = now - tonumber(g[5] or '0') > 86400000
+  if tonumber(g[6] or '0') + 1000 * tonumber(g[7] or '1') > now then unused = false end
   if unused and tonumber(g[1] or '0') <= 0 and not g[2] and not g[3] and not g[4] then
     redis.call('DEL', gate, key('held', 'flow:' .. flow))
     redis.call('SREM', key('flows'), flow)
-    removed = removed + 1
+    removed, gone = removed + 1, gone + 1
   end
 end
-redis.call('ZREMRANGEBYSCORE', key('ended'), '-inf', text(now - tonumber(ARGV[3])))
+if gone >= 5 then more = 1 end
+shed_ended(now - tonumber(ARGV[3]))
 return { 'ok', removed, more }

@@ -12,13 +12,16 @@
 --              resetRate  the count is 0 and the period begins now
 --              reset      that, and no start is counted as in flight any more
 --   ARGV[7]  name of the flow key: pause and pin make one that is unknown
+--   ARGV[8]  call: the same for every arrival of one request
 --
 --   returns  {"ok"} or {"missing"}: no such queue, or nothing is known of the key
 --            {"clock", last}
---   writes   gate:<lane> held:<lane> queues flows open reopen sequence idle clock; publishes wake
+--   writes   gate:<lane> held:<lane> queues flows open reopen receipt:<call> sequence idle clock; publishes wake
 
 local now = clock()
 if not now then return clock_refusal() end
+
+if redis.call('EXISTS', key('receipt', ARGV[8])) == 1 then return { 'ok' } end
 
 local lane, what, name = ARGV[2], ARGV[3], ARGV[7]
 local gate = key('gate', lane)
@@ -54,4 +57,5 @@ else
   redis.call('HSET', gate, 'name', name, 'used', text(now))
 end
 open_gate(lane, now)
+redis.call('SET', key('receipt', ARGV[8]), 'ok', 'PX', 120000)
 return { 'ok' }

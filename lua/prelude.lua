@@ -16,6 +16,9 @@ end
 -- tostring() rounds above 14 digits; times and sequence numbers must not be.
 local function text(number) return string.format('%.0f', number) end
 
+-- A wake-up that can't be sent must not stop what it is about: the nodes look by themselves, too, only later.
+local function tell(what) redis.pcall('PUBLISH', key('wake'), what) end
+
 -- Now as all nodes agree on it, or nil where the caller's clock is a second or more behind what was seen before.
 -- The last value is kept to a tenth of a second: enough to notice a wrong clock, at ten writes a second and not one a call.
 local function clock()
@@ -24,6 +27,11 @@ local function clock()
   if given < last then
     if string.find(ARGV[1], 'stepped', 1, true) then
       redis.call('SET', key('clock'), text(given))
+      if last - given >= 1000 then
+        -- What waits for the end of a window that begins in the future is looked at anew.
+        redis.call('ZUNIONSTORE', key('reopen'), 1, key('reopen'), 'WEIGHTS', 0)
+        tell('due ' .. text(given))
+      end
       return given
     end
     if last - given >= 1000 then return nil end
@@ -35,14 +43,14 @@ end
 
 local function clock_refusal() return { 'clock', redis.call('GET', key('clock')) } end
 
+-- What pcall caught, as text.
+local function problem_text(problem) return type(problem) == 'table' and problem.err or tostring(problem) end
+
 -- A bounded list of what could not be read, for people and for `audit`.
 local function set_aside(what)
   redis.call('LPUSH', key('aside'), what)
   redis.call('LTRIM', key('aside'), 0, 999)
 end
-
--- A wake-up that can't be sent must not stop what it is about: the nodes look by themselves, too, only later.
-local function tell(what) redis.pcall('PUBLISH', key('wake'), what) end
 
 -- One wake-up for all who sleep: `idle` is set by a node that found nothing, so a busy system publishes nothing.
 local function wake()
@@ -62,6 +70,7 @@ local function waiting(stream)
   local length = redis.call('XLEN', stream)
   if length == 0 then return 0, '0-0' end
   local group = redis.call('XINFO', 'GROUPS', stream)[1]
+  if not group then return 0, '0-0' end
   return length - group[6], group[8]
 end
 
@@ -78,8 +87,9 @@ local function read_gate(lane, now)
     paused = g[1] == '1' or g[7], parallelism = tonumber(g[2] or (is_queue(lane) and '1' or '0')),
     rate = tonumber(g[3] or '0'), count = tonumber(g[6] or '0'), window_end = start + length,
   }
-  -- A window that has ended, or begins in the future because Redis's clock was set back, counts nothing.
-  if now >= gate.window_end or start > now then gate.count, gate.window_end = 0, 0 end
+  -- A window that has ended, or begins in the future because Redis's clock was set back, counts nothing. (Less than a
+  -- second ahead is another node's now.)
+  if now >= gate.window_end or start - now >= 1000 then gate.count, gate.window_end = 0, 0 end
   return gate
 end
 
@@ -119,8 +129,10 @@ local function open_gate(lane, now)
   if is_gated(lane) then
     open, at = gate_verdict(lane, now)
     if at then
-      redis.call('ZADD', key('reopen'), text(at), lane)
-      if redis.call('ZRANGE', key('reopen'), 0, 0)[1] == lane then tell('due ' .. text(at)) end
+      if tonumber(redis.call('ZSCORE', key('reopen'), lane) or '-1') ~= at then
+        redis.call('ZADD', key('reopen'), text(at), lane)
+        if redis.call('ZRANGE', key('reopen'), 0, 0)[1] == lane then tell('due ' .. text(at)) end
+      end
     else
       redis.call('ZREM', key('reopen'), lane)
     end
@@ -140,7 +152,10 @@ local function touch(lane)
   touched[#touched + 1] = lane
 end
 local function open_touched(now)
-  for _, lane in ipairs(touched) do open_gate(lane, now) end
+  for _, lane in ipairs(touched) do
+    local fine, problem = pcall(open_gate, lane, now)
+    if not fine then set_aside('gate ' .. lane .. ': ' .. problem_text(problem)) end
+  end
   touched, is_touched = {}, {}
 end
 
@@ -235,7 +250,7 @@ local function create(id, lane, due, request, body, shared, gate, now)
     place = append(lane_stream(lane), lane, id, due)
   elseif tonumber(due) > now then
     place = wait_for_time(id, due)
-  elseif flow and tonumber(redis.call('ZRANGE', key('due'), 0, 0, 'WITHSCORES')[2] or text(now)) < now then
+  elseif flow and tonumber(redis.call('ZRANGE', key('due'), 0, 0, 'WITHSCORES')[2] or 'inf') <= now then
     -- Behind a backlog of overdue messages: the order of due times holds.
     place = wait_for_time(id, due)
   else
@@ -263,6 +278,11 @@ end
 -- The id of a message that ended stays known for a while, so that a publish that is sent again finds it.
 local function remember_ended(id, now)
   redis.call('ZADD', key('ended'), text(now), id)
+end
+
+local function shed_ended(before)
+  local old = redis.call('ZCOUNT', key('ended'), '-inf', text(before))
+  if old > 0 then redis.call('ZREMRANGEBYRANK', key('ended'), 0, math.min(old, 1000) - 1) end
 end
 
 -- A schedule tells how the messages of its last run ended, and of no other run.
@@ -323,6 +343,16 @@ local function forget(id, now)
   leave(id, record)
 end
 
+-- The end of a message whose record can't be used any more: what is known of it is given back, so that nothing waits
+-- for it for ever.
+local function give_up(id, lane, now)
+  if redis.call('EXISTS', key('message', id)) == 1 then return forget(id, now) end
+  if not is_gated(lane) then return end
+  redis.call('HINCRBY', key('gate', lane), 'messages', -1)
+  redis.call('SREM', key('held', lane), id)
+  touch(lane)
+end
+
 -- Splits "<stream key> <entry>[ <claim>]" and tells the lane. A stream key holds no blank: names in it are
 -- validated or hashed before they come here.
 local function read_place(place)
@@ -359,15 +389,18 @@ local function give_back(node, id, held, reclaimed, now)
     local new = append(again_stream(place.lane), place.lane, id, record[2] or text(now))
     redis.call('HSET', message, 'state', 'waiting', 'place', new)
     if reclaimed then redis.call('HINCRBY', message, 'reclaimed', 1) end
+  else
+    set_aside('give back ' .. id .. ': no record')
+    give_up(id, place.lane, now)
   end
   return true
 end
 
--- All a node holds, oldest entry first, so that what goes back keeps its order.
-local function held_by(node)
+-- All a node holds but the ids named, oldest entry first, so that what goes back keeps its order.
+local function held_by(node, but)
   local all, held = redis.call('HGETALL', key('active', node)), {}
   for i = 1, #all, 2 do
-    held[#held + 1] = { id = all[i], place = all[i + 1], number = tonumber(string.match(all[i + 1], ' (%d+)%-')) or 0 }
+    if not (but and but[all[i]]) then held[#held + 1] = { id = all[i], place = all[i + 1], number = tonumber(string.match(all[i + 1], ' (%d+)%-')) or 0 } end
   end
   table.sort(held, function(a, b) return a.number < b.number end)
   return held

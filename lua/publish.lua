@@ -23,17 +23,20 @@
 local now = clock()
 if not now then return clock_refusal() end
 
-redis.call('ZREMRANGEBYSCORE', key('ended'), '-inf', text(now - tonumber(ARGV[2])))
+shed_ended(now - tonumber(ARGV[2]))
 
 local function known(id)
   return redis.call('EXISTS', key('message', id)) == 1 or redis.call('ZSCORE', key('ended'), id)
 end
 
 local answer, at = { 'ok' }, 4
-for _ = 1, tonumber(ARGV[3]) do
+local function store()
   local topic, revision, body, shared, count = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
   at = at + 5
   if known(ARGV[at]) then
+    -- The call that stored it may have failed behind it.
+    local lane = redis.call('HGET', key('message', ARGV[at]), 'lane')
+    if lane and is_gated(lane) then touch(lane) end
     answer[#answer + 1] = 'stored'
   elseif topic ~= '' and redis.call('HGET', key('topic', topic), 'revision') ~= revision then
     answer[#answer + 1] = 'topic'
@@ -46,5 +49,12 @@ for _ = 1, tonumber(ARGV[3]) do
   end
   at = at + 5 * count
 end
+
+local fine, problem = true, nil
+for _ = 1, tonumber(ARGV[3]) do
+  fine, problem = pcall(store)
+  if not fine then break end
+end
 open_touched(now)
+if not fine then return redis.error_reply(problem_text(problem)) end
 return answer

@@ -7,11 +7,12 @@
 --   ARGV[2]  name
 --   ARGV[3]  "delete" to begin, "sweep" to go on with one that was begun
 --   ARGV[4]  how many messages at most
+--   ARGV[5]  call, with "delete": the same for every arrival of one request
 --
 --   returns  {"ok", cancelled, more}: call again with "sweep" while more is 1
 --            {"clock", last}
 --   writes   queues deleting gate:<lane> lane:<lane> again:<lane> held:<lane> message:<id> messages due open reopen waits:<id>
---            states:<id> ended body:<hash> sequence counts idle clock; publishes wake
+--            states:<id> ended receipt:<call> body:<hash> sequence counts idle clock; publishes wake
 
 local now = clock()
 if not now then return clock_refusal() end
@@ -21,6 +22,11 @@ local lane = 'queue:' .. name
 local gate = key('gate', lane)
 
 if ARGV[3] == 'delete' then
+  local receipt = redis.call('GET', key('receipt', ARGV[5]))
+  if receipt then
+    local counted, left = string.match(receipt, '^(%d+) (%d)$')
+    return { 'ok', tonumber(counted), tonumber(left) }
+  end
   if redis.call('SREM', key('queues'), name) == 0 then return { 'ok', 0, 0 } end
   local messages = redis.call('HGET', gate, 'messages') or '0'
   redis.call('DEL', gate)
@@ -28,7 +34,12 @@ if ARGV[3] == 'delete' then
   redis.call('SADD', key('deleting'), name)
 end
 
+-- A sweep that comes when another has ended would find what was published since.
 local limit = tonumber(redis.call('HGET', gate, 'deletedTo') or '0')
+if limit == 0 then
+  redis.call('SREM', key('deleting'), name)
+  return { 'ok', 0, 0 }
+end
 local cancelled, more = 0, 0
 
 -- Ends a message that waits, wherever it does.
@@ -68,4 +79,5 @@ if more == 0 then
   touch(lane)
 end
 open_touched(now)
+if ARGV[3] == 'delete' then redis.call('SET', key('receipt', ARGV[5]), cancelled .. ' ' .. more, 'PX', 120000) end
 return { 'ok', cancelled, more }

@@ -51,7 +51,7 @@ for _ = 1, tonumber(ARGV[2]) do
     end
     if problem == '' then redis.call('HDEL', schedule, 'error') else redis.call('HSET', schedule, 'error', problem) end
     if missed ~= '0' then redis.call('HINCRBY', schedule, 'missed', missed) end
-    if next_run ~= '' then redis.call('HSET', schedule, 'next', next_run) end
+    if next_run ~= '' then redis.call('HSET', schedule, 'next', next_run) else redis.call('HDEL', schedule, 'next') end
     plan_run(id, next_run ~= '' and next_run)
   end
   answer[#answer + 1] = status

@@ -7,13 +7,16 @@
 --   ARGV[3]  "pause", "resume" or "remove"
 --   ARGV[4]  resume: the revision the caller read
 --   ARGV[5]  resume: the next run after now, ms
+--   ARGV[6]  call: the same for every arrival of one request
 --
 --   returns  {"ok"}, also where it was so already; {"missing"}; {"changed"}: it is another by now, read it again
 --            {"clock", last}
---   writes   schedule:<id> states:<id> schedules scheduled:<topic> sequence clock; publishes wake
+--   writes   schedule:<id> states:<id> schedules scheduled:<topic> sequence receipt:<call> clock; publishes wake
 
 local now = clock()
 if not now then return clock_refusal() end
+
+if redis.call('EXISTS', key('receipt', ARGV[6])) == 1 then return { 'ok' } end
 
 local id, what = ARGV[2], ARGV[3]
 local schedule = key('schedule', id)
@@ -35,4 +38,5 @@ else
   redis.call('HSET', schedule, 'next', ARGV[5], 'revision', text(redis.call('INCR', key('sequence'))))
   plan_run(id, ARGV[5])
 end
+redis.call('SET', key('receipt', ARGV[6]), 'ok', 'PX', 120000)
 return { 'ok' }

@@ -22,7 +22,8 @@
 --                id, lane, due (ms), request (JSON text), gate (see `create` in the prelude), body
 --
 --   returns  {"ok", result ...}: "delivered", "retry", "dead", "canceled", or "stale": the attempt is no longer
---            the caller's (its lease ended, or this call arrived before), and nothing was written for it
+--            the caller's (its lease ended, or this call arrived before), and nothing was written for it; "broken":
+--            what stands in Redis can't be used, which is noted in `aside`
 --            {"clock", last}
 --   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages due open reopen dead
 --            dead:<dlqId> states:<id> gate:<lane> held:<lane> waits:<id> queues flows
@@ -50,7 +51,7 @@ local function shed_finished()
     remember_ended(oldest[1], tonumber(oldest[2]))
     total = redis.call('HINCRBY', counts, 'finishedBytes', -size)
   end
-  redis.call('ZREMRANGEBYSCORE', key('ended'), '-inf', text(now - tonumber(ARGV[5])))
+  shed_ended(now - tonumber(ARGV[5]))
 end
 
 local function finish_delivered(id)
@@ -86,11 +87,11 @@ local function bury(id, dlq_id, status, headers, response, error)
 end
 
 local answer, at = { 'ok' }, 7
-for _ = 1, tonumber(ARGV[6]) do
+local function settle()
   local id, held, step, if_cancelled, value = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local status, headers, response, error = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]
-  local callbacks = tonumber(ARGV[at + 9])
-  at = at + 10
+  local callbacks, first = tonumber(ARGV[at + 9]), at + 10
+  at = first + 6 * callbacks
   local place = read_place(held)
   local ours = place and redis.call('HGET', key('active', node), id) == held
   if ours and remove_entry(place.stream, place.lane, place.entry, true) then
@@ -99,6 +100,7 @@ for _ = 1, tonumber(ARGV[6]) do
     local state, schedule = r[5], r[6]
     if not state then
       set_aside('settle ' .. id .. ': no record')
+      give_up(id, place.lane, now)
       step = 'stale'
     elseif state == 'cancelling' and if_cancelled == 'canceled' then
       forget(id, now)
@@ -114,7 +116,7 @@ for _ = 1, tonumber(ARGV[6]) do
         bury(id, value, status, headers, response, error)
       end
       for c = 0, callbacks - 1 do
-        local callback, lane, due, request, gate, body = unpack(ARGV, at + 6 * c, at + 6 * c + 5)
+        local callback, lane, due, request, gate, body = unpack(ARGV, first + 6 * c, first + 6 * c + 5)
         create(callback, lane, due, request, body, '', gate, now)
         if r[1] then
           redis.call('HSET', key('message', callback), 'source', id, 'sourceQueue', r[1])
@@ -128,7 +130,24 @@ for _ = 1, tonumber(ARGV[6]) do
   else
     answer[#answer + 1] = 'stale'
   end
-  at = at + 6 * callbacks
+end
+
+-- What broke halfway is in no stream any more: it becomes a dead letter that says why.
+local function rescue(id, why)
+  local r = redis.call('HMGET', key('message', id), 'queue', 'flow', 'source', 'sourceQueue', 'state')
+  if not r[5] or r[5] == 'waiting' or redis.call('HEXISTS', key('active', node), id) == 1 then return end
+  bury(id, text(now) .. '-' .. text(redis.call('INCR', key('sequence'))), '0', '', '', 'unusable record: ' .. why)
+  leave(id, r)
+end
+
+for number = 1, tonumber(ARGV[6]) do
+  local id = ARGV[at]
+  local fine, problem = pcall(settle)
+  if not fine then
+    set_aside('settle ' .. id .. ': ' .. problem_text(problem))
+    pcall(rescue, id, problem_text(problem))
+    answer[number + 1] = 'broken'
+  end
 end
 open_touched(now)
 shed_finished()

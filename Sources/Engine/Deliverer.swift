@@ -132,7 +132,8 @@ package final class Deliverer: Sendable {
         if claimed.reclaimed >= 5 {
             outcome = .noResponse(reason: "node lost")
         } else {
-            metrics.started(late: Double(Saturating.subtract(clock.microseconds, Saturating.multiply(claimed.due, 1000))) / 1e6)
+            metrics.started(
+                late: Double(Saturating.subtract(clock.microseconds, Saturating.multiply(claimed.due, 1000))) / 1e6)
             let started = ContinuousClock.now
             outcome = await send(delivery(of: message))
             metrics.delivered(in: (ContinuousClock.now - started).inSeconds)

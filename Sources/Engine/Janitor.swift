@@ -30,7 +30,8 @@ package struct Janitor: Sendable {
         let names = try await scripts.redis.send(RedisCommand("SMEMBERS", "\(scripts.root):deleting")).array ?? []
         for name in names.compactMap(\.string) {
             while true {
-                let reply = try await scripts.once(Scripts.queueDelete, [.text(name), .text("sweep"), .integer(200)])
+                let reply = try await scripts.once(
+                    Scripts.queueDelete, [.text(name), .text("sweep"), .integer(200), .text("")])
                 guard reply.count == 3, reply[2].int64 == 1 else { break }
             }
         }

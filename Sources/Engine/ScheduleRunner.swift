@@ -117,7 +117,8 @@ package final class ScheduleRunner: Sendable {
             schedule = try Schedule.decode(id: id, fields: hash)
         } catch {
             store.logger.error("schedule can't be read: \(error)", metadata: ["schedule": "\(id)"])
-            let run = Schedule.Run(messages: [], next: nil, missed: 0, error: "the stored schedule can't be read: \(error)")
+            let run = Schedule.Run(
+                messages: [], next: nil, missed: 0, error: "the stored schedule can't be read: \(error)")
             return Item(id: id, revision: revision, due: due, body: [], topic: nil, run: run)
         }
         var topic: Topic?

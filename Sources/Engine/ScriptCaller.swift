@@ -50,7 +50,9 @@ package struct ScriptCaller: Sendable {
                         throw .broken(text)
                     }
                 }
-                if Task.isCancelled || ContinuousClock.now + pause >= deadline { throw unknown ? .outcomeUnknown : .unavailable }
+                if Task.isCancelled || ContinuousClock.now + pause >= deadline {
+                    throw unknown ? .outcomeUnknown : .unavailable
+                }
                 try? await Task.sleep(for: pause)
                 pause = min(pause * 2, .milliseconds(500))
             }

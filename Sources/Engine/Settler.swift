@@ -139,6 +139,9 @@ package final class Settler: Sendable {
         case "canceled":
             scripts.metrics.settled(.cancelled, kind)
             scripts.logger.info("canceled", metadata: metadata)
+        case "broken":
+            scripts.metrics.setAside()
+            scripts.logger.error("settle failed, see the aside list", metadata: metadata)
         default:
             scripts.metrics.stale()
             scripts.logger.notice("result came too late: the message has a new life elsewhere", metadata: metadata)

@@ -131,7 +131,8 @@ extension Store {
             case .reset: [.text("reset"), .text(""), .text(""), .text("")]
             }
         let reply = try await scripts.untilAnswered(
-            Scripts.gateSet, [.text(lane)] + words + [.text(name)], deadline: .now + settings.storeTimeout)
+            Scripts.gateSet, [.text(lane)] + words + [.text(name), .text(callIdentifier())],
+            deadline: .now + settings.storeTimeout)
         return reply.first?.string == "ok"
     }
 
@@ -140,9 +141,11 @@ extension Store {
     package func deleteQueue(_ name: String) async throws(StoreError) -> Int {
         var total = 0
         var what = "delete"
+        let call = callIdentifier()
         while true {
             let reply = try await scripts.untilAnswered(
-                Scripts.queueDelete, [.text(name), .text(what), .integer(200)], deadline: .now + settings.storeTimeout)
+                Scripts.queueDelete, [.text(name), .text(what), .integer(200), .text(call)],
+                deadline: .now + settings.storeTimeout)
             total += reply.count > 1 ? Int(reply[1].int64 ?? 0) : 0
             guard reply.count == 3, reply[2].int64 == 1 else { break }
             what = "sweep"

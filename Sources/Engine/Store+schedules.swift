@@ -63,7 +63,10 @@ extension Store {
                 let now = clock.now
                 let next = (try? CronExpression(schedule.cron, now: now))?.next(after: now) ?? schedule.next
                 arguments += [.text(schedule.revision), .integer(next.milliseconds)]
+            } else {
+                arguments += [.text(""), .text("")]
             }
+            arguments.append(.text(callIdentifier()))
             let reply = try await scripts.untilAnswered(
                 Scripts.scheduleSet, arguments, deadline: .now + settings.storeTimeout)
             switch reply.first?.string {
@@ -77,7 +80,8 @@ extension Store {
     /// It never runs again, also where a run is being prepared; messages it has made stay.
     package func removeSchedule(_ id: String) async throws(StoreError) {
         _ = try await scripts.untilAnswered(
-            Scripts.scheduleSet, [.text(id), .text("remove")], deadline: .now + settings.storeTimeout)
+            Scripts.scheduleSet, [.text(id), .text("remove"), .text(""), .text(""), .text(callIdentifier())],
+            deadline: .now + settings.storeTimeout)
     }
 
     static func pairs(_ reply: RedisValue) -> [(id: String, state: String)] {

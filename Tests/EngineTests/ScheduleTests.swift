@@ -143,7 +143,8 @@ import Testing
     @Test func aBrokenTopicIsReportedAndTheOthersGoOn() async throws {
         let bench = try Bench()
         try await bench.store.editTopic("t") { old throws(RequestError) in
-            try Topic.upserting([.init(url: "http://a.test")], into: old, name: "t", now: bench.clock.now, limits: Limits())
+            try Topic.upserting(
+                [.init(url: "http://a.test")], into: old, name: "t", now: bench.clock.now, limits: Limits())
         }
         _ = try await bench.put("a", destination: .topic("t"))
         _ = try await bench.put("b")

@@ -108,18 +108,18 @@ import Testing
         try await bench.renew("n1")
         for number in 1...5 { _ = try await bench.publish("msg_\(number)", lane: "queue:q", gate: Self.queue) }
         let held = try await bench.claim("n1", 1)
-        let deleted = try await bench.run(Scripts.queueDelete, "q", "delete", "3")
+        let deleted = try await bench.run(Scripts.queueDelete, "q", "delete", "3", "call-1")
         #expect(deleted[1].int64 == 3 && deleted[2].int64 == 1)
         _ = try await bench.publish("msg_new", lane: "queue:q", gate: Self.queue)
         #expect(try await bench.claim("n1", 2).isEmpty)
-        let swept = try await bench.run(Scripts.queueDelete, "q", "sweep", "3")
+        let swept = try await bench.run(Scripts.queueDelete, "q", "sweep", "3", "")
         #expect(swept[1].int64 == 1 && swept[2].int64 == 0)
         #expect(try await bench.claim("n1", 3).isEmpty, "the new queue waits for what the old one has in flight")
         #expect(try await bench.settle("n1", "msg_1", held[0].place, "delivered") == "delivered")
         let last = try await bench.claim("n1", 4)
         #expect(last.map(\.id) == ["msg_new"])
         #expect(try await bench.settle("n1", "msg_new", last[0].place, "delivered") == "delivered")
-        _ = try await bench.run(Scripts.queueDelete, "q", "delete", "3")
+        _ = try await bench.run(Scripts.queueDelete, "q", "delete", "3", "call-2")
         #expect(try await bench.redis.send("EXISTS", "roost:{0}:gate:queue:q", "roost:{0}:held:queue:q").int64 == 0)
         await bench.redis.close()
     }
@@ -246,6 +246,82 @@ import Testing
         _ = try await bench.publish("msg_1", lane: "queue:q", gate: Self.both())
         let reply = try await bench.run(Scripts.claim, "n1", "1", "", "100", "1", "128", "4000000", "16", "256", "")
         #expect(reply.count == 4 || reply[1].string == "new")
+        await bench.redis.close()
+    }
+
+    /// A queue was deleted, made again and used; a second sweep, of the janitor or sent again, cancelled what was new.
+    @Test func aSweepThatComesLateTouchesNothingNew() async throws {
+        let bench = try ScriptBench()
+        try await bench.renew("n1")
+        _ = try await bench.publish("msg_old", lane: "queue:q", gate: Self.queue)
+        _ = try await bench.run(Scripts.queueDelete, "q", "delete", "200", "call-1")
+        _ = try await bench.publish("msg_new", lane: "queue:q", gate: Self.queue)
+        let held = try #require(try await bench.claim("n1", 1).first)
+        _ = try await bench.settle("n1", "msg_new", held.place, "retry", "\(bench.now + 1000)")
+        _ = try await bench.run(Scripts.queueDelete, "q", "sweep", "200", "")
+        _ = try await bench.run(Scripts.queueDelete, "q", "delete", "200", "call-1")
+        #expect(try await bench.counts("queue:q") == [0, 1, 0, 1])
+        bench.now += 1000
+        try await bench.promote()
+        #expect(try await bench.claim("n1", 2).map(\.id) == ["msg_new"])
+        await bench.redis.close()
+    }
+
+    /// An administrative call whose reply was lost comes again after others have changed what it set.
+    @Test func aResentChangeDoesNotUndoALaterOne() async throws {
+        let bench = try ScriptBench()
+        func set(_ what: String, _ call: String) async throws {
+            _ = try await bench.run(Scripts.gateSet, "queue:q", what, "", "", "", "q", call)
+        }
+        _ = try await bench.change("queue:q", "put", "1")
+        try await set("pause", "call-1")
+        try await set("resume", "call-2")
+        try await set("pause", "call-1")
+        try await bench.renew("n1")
+        _ = try await bench.publish("msg_1", lane: "queue:q", gate: Self.queue)
+        #expect(try await bench.claim("n1", 1).count == 1)
+        await bench.redis.close()
+    }
+
+    /// Another node's now lies a few milliseconds behind: the window it finds begins in its future, and still counts.
+    @Test func aRateHoldsAmongNodesWhoseClocksDiffer() async throws {
+        let bench = try ScriptBench()
+        for node in ["n1", "n2"] { try await bench.renew(node) }
+        bench.now += 50
+        for number in 1...6 {
+            _ = try await bench.publish("msg_\(number)", lane: "flow:k", gate: Self.flow("0 3 60"))
+        }
+        #expect(try await bench.claim("n1", 1).count == 3)
+        bench.now -= 1
+        _ = try await bench.publish("msg_7", lane: "flow:k", gate: Self.flow("0 3 60"))
+        #expect(try await bench.claim("n2", 1).isEmpty)
+        await bench.redis.close()
+    }
+
+    /// What can't be used any more gives back what it held; it blocked its queue for ever.
+    @Test func aLostRecordDoesNotBlockItsQueue() async throws {
+        let bench = try ScriptBench()
+        try await bench.renew("n1")
+        for id in ["msg_a", "msg_b"] { _ = try await bench.publish(id, lane: "queue:q", gate: Self.queue) }
+        let held = try #require(try await bench.claim("n1", 1).first)
+        _ = try await bench.redis.send("DEL", "roost:{0}:message:msg_a")
+        _ = try await bench.redis.send("ZREM", "roost:{0}:messages", "msg_a")
+        #expect(try await bench.settle("n1", "msg_a", held.place, "delivered") == "stale")
+        #expect(try await bench.claim("n1", 2).map(\.id) == ["msg_b"])
+        #expect(try await bench.counts("queue:q") == [0, 1, 0, 1])
+        await bench.redis.close()
+    }
+
+    /// A message whose record is damaged ends as a dead letter, and those settled with it are not held back.
+    @Test func aDamagedRecordEndsAsADeadLetter() async throws {
+        let bench = try ScriptBench()
+        try await bench.renew("n1")
+        for id in ["msg_a", "msg_b"] { _ = try await bench.publish(id, lane: "queue:q", gate: Self.queue) }
+        let held = try #require(try await bench.claim("n1", 1).first)
+        _ = try await bench.redis.send("HSET", "roost:{0}:message:msg_a", "retried", "often")
+        #expect(try await bench.settle("n1", "msg_a", held.place, "retry", "\(bench.now)") == "broken")
+        #expect(try await bench.redis.send("ZCARD", "roost:{0}:dead").int64 == 1)
+        #expect(try await bench.claim("n1", 2).map(\.id) == ["msg_b"])
         await bench.redis.close()
     }
 }

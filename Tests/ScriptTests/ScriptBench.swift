@@ -57,7 +57,8 @@ extension ScriptBench {
 
     func change(_ lane: String, _ words: String...) async throws -> String? {
         let padded = words + Array(repeating: "", count: 4 - words.count)
-        return try await run(Scripts.gateSet, [lane] + padded + ["name"]).first?.string
+        return try await run(Scripts.gateSet, [lane] + padded + ["name", "call-\(UInt64.random(in: .min ... .max))"])
+            .first?.string
     }
 
     /// As `gate_read` answers them: rate count, slots held, waiting, messages.
