@@ -1,4 +1,5 @@
-/// The Lua transitions of `lua/`, embedded in the binary when it is built and prepended with `prelude.lua`.
+/// The Lua transitions of `lua/`, embedded in the binary when it is built and prepended with `prelude.lua` and
+/// `messages.lua`.
 
 import RedisLink
 
@@ -24,7 +25,8 @@ package enum Scripts {
     package static let collect = load("collect", PackageResources.collect_lua)
 
     private static func load(_ name: String, _ body: [UInt8]) -> Script {
-        Script(name: name, source: compose(prelude: PackageResources.prelude_lua, body: body))
+        let prelude = PackageResources.prelude_lua + PackageResources.messages_lua
+        return Script(name: name, source: compose(prelude: prelude, body: body))
     }
 
     /// The final text: a `#!lua` line of the script stays first, then the prelude, then the rest.

@@ -38,6 +38,9 @@ local function pending_entry(stream, entry)
   return not reply.err and #reply == 1
 end
 
+-- ms: a message that is due longer than this and was not moved is one that nobody looks at.
+local longest_overdue = 600000
+
 local function check_shared(id, record_key, shared)
   if not shared then return end
   count('sharers', 1)
@@ -64,6 +67,11 @@ local function check_message(id)
       finding('%s: due %s in its record, %s in %s', id, tostring(r[4]), score, key('due'))
     end
     if state ~= 'waiting' then finding('%s: %s while in %s', id, state, key('due')) end
+    if r[8] and redis.call('SISMEMBER', key('held:queue:' .. r[8]), id) == 0 then
+      finding('%s: between attempts without a slot of its queue %s', id, r[8])
+    end
+    local seen = tonumber(redis.call('GET', key('clock')) or '0')
+    if score and seen - tonumber(score) > longest_overdue then finding('%s: due at %s, and still in %s', id, score, key('due')) end
     return
   end
   count('streamed', 1)
@@ -141,6 +149,9 @@ local function check_gate(name, lane)
   local kind, short = string.match(lane, '^(%l+):(.*)$')
   local set = kind == 'queue' and 'queues' or 'flows'
   local left = tonumber(redis.call('HGET', name, 'messages') or '0')
+  if redis.call('HEXISTS', name, 'deletedTo') == 1 and redis.call('SISMEMBER', key('deleting'), short) == 0 then
+    finding('%s: closed for its deletion, but not in %s', lane, key('deleting'))
+  end
   if left < 0 then finding('%s: counts %d messages', lane, left) end
   if left == 0 and redis.call('SISMEMBER', key(set), short) == 0 then finding('%s: stays, but is not in %s', name, key(set)) end
 end

@@ -10,8 +10,19 @@ local page = {}
 local function line(...) page[#page + 1] = string.format(...) end
 local function key(name) return root .. ':' .. name end
 
-local turn = redis.call('ZSCORE', key('open'), lane)
-line('lane       %s, %s', lane, turn and string.format('in the ring at turn %.0f', tonumber(turn)) or 'not in the ring: nothing waits')
+local turn, reopen = redis.call('ZSCORE', key('open'), lane), redis.call('ZSCORE', key('reopen'), lane)
+line('lane       %s, %s%s', lane, turn and string.format('in the ring at turn %.0f', tonumber(turn)) or 'not in the ring',
+  reopen and string.format(', opens at %.0f', tonumber(reopen)) or '')
+
+local g = redis.call('HMGET', key('gate:' .. lane), 'paused', 'parallelism', 'rate', 'period', 'windowStart', 'windowCount',
+  'messages', 'deletedTo')
+if string.match(lane, '^queue:') or string.match(lane, '^flow:') then
+  line('gate       %s, %d of %s slots held, %s messages', g[1] == '1' and 'paused' or g[8] and 'being deleted' or 'not paused',
+    redis.call('SCARD', key('held:' .. lane)), g[2] or (string.match(lane, '^queue:') and '1' or 'any number of'), g[7] or '0')
+  if g[3] then
+    line('rate       %s of %s starts in the window of %s s since %s', g[6] or '0', g[3], g[4] or '1', g[5] or 'never')
+  end
+end
 
 for _, family in ipairs({ 'again', 'lane' }) do
   local stream = key(family .. ':' .. lane)

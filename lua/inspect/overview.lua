@@ -23,6 +23,10 @@ line('due        %d wait for their time%s', redis.call('ZCARD', key('due')),
 line('delivered  %d still readable', redis.call('ZCARD', key('finished')))
 line('dead       %d dead letters', redis.call('ZCARD', key('dead')))
 line('topics     %d', redis.call('SCARD', key('topics')))
+line('queues     %d, flow keys %d', redis.call('SCARD', key('queues')), redis.call('SCARD', key('flows')))
+local run = redis.call('ZRANGE', key('schedules'), 0, 0, 'WITHSCORES')
+line('schedules  %d%s', redis.call('ZCARD', key('schedules')),
+  run[1] and run[2] ~= 'inf' and string.format(', next %s at %.0f', run[1], tonumber(run[2])) or '')
 line('aside      %d records that could not be read', redis.call('LLEN', key('aside')))
 
 local nodes = redis.call('ZRANGE', key('nodes'), 0, 99, 'WITHSCORES')
@@ -31,7 +35,7 @@ for i = 1, #nodes, 2 do
   line('  %s holds %d, lease until %.0f', nodes[i], redis.call('HLEN', key('active:' .. nodes[i])), tonumber(nodes[i + 1]))
 end
 
-line('lanes      %d in the ring', redis.call('ZCARD', key('open')))
+line('lanes      %d in the ring, %d wait for a time', redis.call('ZCARD', key('open')), redis.call('ZCARD', key('reopen')))
 for _, lane in ipairs(redis.call('ZRANGE', key('open'), 0, most - 1)) do
   local fresh, held = stream(key('lane:' .. lane))
   local again, held_again = stream(key('again:' .. lane))

@@ -1,0 +1,216 @@
+-- The second part of the prelude: how a message comes, waits and goes, and what it gives back when it ends.
+
+-- The newest message's limits are the key's, unless they are pinned. `used` is kept to the minute.
+local function set_flow(flow, parallelism, rate, period, name, now)
+  local lane = 'flow:' .. flow
+  local gate = key('gate', lane)
+  local g = redis.call('HMGET', gate, 'name', 'used', 'pinnedParallelism', 'parallelism', 'pinnedRate', 'rate', 'period')
+  if not g[1] then redis.call('SADD', key('flows'), flow) end
+  if not g[1] or now - tonumber(g[2] or '0') >= 60000 then redis.call('HSET', gate, 'name', name, 'used', text(now)) end
+  if not g[3] and parallelism ~= (g[4] or '0') then
+    if parallelism == '0' then redis.call('HDEL', gate, 'parallelism') else redis.call('HSET', gate, 'parallelism', parallelism) end
+    touch(lane)
+  end
+  if not g[5] and (rate ~= (g[6] or '0') or period ~= (g[7] or '')) then
+    if rate == '0' then redis.call('HDEL', gate, 'rate') else redis.call('HSET', gate, 'rate', rate) end
+    redis.call('HSET', gate, 'period', period)
+    touch(lane)
+  end
+end
+
+local function make_queue(queue, now)
+  if redis.call('SADD', key('queues'), queue) == 1 then
+    redis.call('HSET', key('gate', 'queue:' .. queue), 'createdAt', text(now))
+  end
+end
+
+-- Creates a message. The body is stored with it, or, where `shared` is given, once for all messages that name it.
+-- gate: "" or "<queue or /> <flow or #> <parallelism> <rate> <period> <name of the flow key>": neither stands in a name.
+local function create(id, lane, due, request, body, shared, gate, now)
+  local message, queue, flow, place = key('message', id), nil, nil, nil
+  local fields = { 'request', request, 'state', 'waiting', 'lane', lane, 'due', due }
+  local function field(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
+  if gate ~= '' then
+    local parallelism, rate, period, name
+    queue, flow, parallelism, rate, period, name = string.match(gate, '^(%S+) (%S+) (%d+) (%d+) (%d+) (.*)$')
+    if queue == '/' then queue = nil end
+    if flow == '#' then flow = nil end
+    if queue then
+      make_queue(queue, now)
+      redis.call('HINCRBY', key('gate', 'queue:' .. queue), 'messages', 1)
+      field('queue', queue)
+    end
+    if flow then
+      set_flow(flow, parallelism, rate, period, name, now)
+      redis.call('HINCRBY', key('gate', 'flow:' .. flow), 'messages', 1)
+      field('flow', flow)
+    end
+  end
+  if queue then
+    -- It keeps its place in line whatever its time: the gate looks at the head's.
+    place = append(lane_stream(lane), lane, id, due)
+  elseif tonumber(due) > now then
+    place = wait_for_time(id, due)
+  elseif flow and tonumber(redis.call('ZRANGE', key('due'), 0, 0, 'WITHSCORES')[2] or 'inf') <= now then
+    -- Behind a backlog of overdue messages: the order of due times holds.
+    place = wait_for_time(id, due)
+  else
+    place = append(lane_stream(lane), lane, id, due)
+  end
+  field('place', place)
+  if shared ~= '' then
+    field('shared', shared)
+    if redis.call('HINCRBY', key('body', shared), 'holders', 1) == 1 then
+      redis.call('HSET', key('body', shared), 'text', body)
+    end
+  else
+    field('body', body)
+  end
+  redis.call('HSET', message, unpack(fields))
+  redis.call('ZADD', key('messages'), text(now), id)
+end
+
+local function release_body(shared)
+  if shared and redis.call('HINCRBY', key('body', shared), 'holders', -1) <= 0 then
+    redis.call('DEL', key('body', shared))
+  end
+end
+
+-- The id of a message that ended stays known for a while, so that a publish that is sent again finds it.
+local function remember_ended(id, now)
+  redis.call('ZADD', key('ended'), text(now), id)
+end
+
+local function shed_ended(before)
+  local old = redis.call('ZCOUNT', key('ended'), '-inf', text(before))
+  if old > 0 then redis.call('ZREMRANGEBYRANK', key('ended'), 0, math.min(old, 1000) - 1) end
+end
+
+-- A schedule tells how the messages of its last run ended, and of no other run.
+local function note_end(schedule, id, result)
+  if schedule and redis.call('HEXISTS', key('states', schedule), id) == 1 then
+    redis.call('HSET', key('states', schedule), id, result)
+  end
+end
+
+-- When a schedule runs next, in ms; nil or false: not by itself (it is paused, or never matches again).
+local function plan_run(id, time)
+  redis.call('ZADD', key('schedules'), time or '+inf', id)
+  if time and redis.call('ZRANGE', key('schedules'), 0, 0)[1] == id then
+    tell('tick ' .. time)
+  end
+end
+
+-- A flow slot is held while a request is in flight.
+local function free_flow(id, flow)
+  if flow and redis.call('SREM', key('held', 'flow:' .. flow), id) == 1 then touch('flow:' .. flow) end
+end
+
+-- A queue slot is held from the first attempt until the message has ended and its direct callbacks have, too.
+local function free_queue(id, queue)
+  if redis.call('EXISTS', key('waits', id)) == 1 then return end
+  if redis.call('SREM', key('held', 'queue:' .. queue), id) == 1 then touch('queue:' .. queue) end
+end
+
+-- What a message gives back when it ends: its part of the counts, its slots, its place among the callbacks its source
+-- waits for. r: {queue, flow, source, sourceQueue}, false for what it has not. Its own callbacks exist by now.
+local function leave(id, r)
+  local queue, flow, source, source_queue = r[1], r[2], r[3], r[4]
+  if flow then
+    redis.call('HINCRBY', key('gate', 'flow:' .. flow), 'messages', -1)
+    free_flow(id, flow)
+  end
+  if queue then
+    local gate = key('gate', 'queue:' .. queue)
+    local left = redis.call('HINCRBY', gate, 'messages', -1)
+    if left <= 0 and redis.call('SISMEMBER', key('queues'), queue) == 0 then redis.call('DEL', gate) end
+    free_queue(id, queue)
+  end
+  if source and redis.call('SREM', key('waits', source), id) == 1 then
+    local state = redis.call('HGET', key('message', source), 'state')
+    if not state or state == 'delivered' then free_queue(source, source_queue) end
+  end
+end
+
+-- The end of a cancelled message, of which nothing is kept.
+local function forget(id, now)
+  local message = key('message', id)
+  local record = redis.call('HMGET', message, 'queue', 'flow', 'source', 'sourceQueue', 'shared', 'schedule')
+  release_body(record[5])
+  note_end(record[6], id, 'FAIL')
+  redis.call('DEL', message)
+  redis.call('ZREM', key('messages'), id)
+  remember_ended(id, now)
+  leave(id, record)
+end
+
+-- The end of a message whose record can't be used any more: what is known of it is given back, so that nothing waits
+-- for it for ever.
+local function give_up(id, lane, now)
+  if redis.call('EXISTS', key('message', id)) == 1 then return forget(id, now) end
+  if not is_gated(lane) then return end
+  redis.call('HINCRBY', key('gate', lane), 'messages', -1)
+  redis.call('SREM', key('held', lane), id)
+  touch(lane)
+end
+
+-- Splits "<stream key> <entry>[ <claim>]" and tells the lane. A stream key holds no blank: names in it are
+-- validated or hashed before they come here.
+local function read_place(place)
+  local stream, entry, claim = string.match(place, '^(%S+) (%d+%-%d+) ?(%d*)$')
+  if not stream then return nil end
+  local family, lane = string.match(string.sub(stream, #root + 2), '^(%l+):(.*)$')
+  if family ~= 'lane' and family ~= 'again' then return nil end
+  return { stream = stream, entry = entry, claim = tonumber(claim), lane = lane, again = family == 'again' }
+end
+
+-- Takes a message out of what a node holds; the node's share of the lane shrinks with it.
+local function drop_held(node, id, lane)
+  redis.call('HDEL', key('active', node), id)
+  count('held', lane, -1)
+  if redis.call('HINCRBY', key('share', node), lane, -1) <= 0 then redis.call('HDEL', key('share', node), lane) end
+end
+
+-- Gives a held message a new life in front of its lane, or its end where a cancel was asked for. Always a new
+-- entry, so whoever held it before finds itself stale. Answers whether it was still held.
+local function give_back(node, id, held, reclaimed, now)
+  local place = read_place(held)
+  if not place then
+    redis.call('HDEL', key('active', node), id)
+    set_aside('active ' .. node .. ' ' .. id .. ' ' .. held)
+    return false
+  end
+  drop_held(node, id, place.lane)
+  if not remove_entry(place.stream, place.lane, place.entry, true) then return false end
+  local message = key('message', id)
+  local record = redis.call('HMGET', message, 'state', 'due')
+  if record[1] == 'cancelling' then
+    forget(id, now)
+  elseif record[1] then
+    local new = append(again_stream(place.lane), place.lane, id, record[2] or text(now))
+    redis.call('HSET', message, 'state', 'waiting', 'place', new)
+    if reclaimed then redis.call('HINCRBY', message, 'reclaimed', 1) end
+  else
+    set_aside('give back ' .. id .. ': no record')
+    give_up(id, place.lane, now)
+  end
+  return true
+end
+
+-- All a node holds but the ids named, oldest entry first, so that what goes back keeps its order.
+local function held_by(node, but)
+  local all, held = redis.call('HGETALL', key('active', node)), {}
+  for i = 1, #all, 2 do
+    if not (but and but[all[i]]) then held[#held + 1] = { id = all[i], place = all[i + 1], number = tonumber(string.match(all[i + 1], ' (%d+)%-')) or 0 } end
+  end
+  table.sort(held, function(a, b) return a.number < b.number end)
+  return held
+end
+
+-- The earliest time anything waits for in ms, a message or a lane, or "" where nothing does.
+local function next_due()
+  local first = redis.call('ZRANGE', key('due'), 0, 0, 'WITHSCORES')[2]
+  local lane = redis.call('ZRANGE', key('reopen'), 0, 0, 'WITHSCORES')[2]
+  if first and lane then return text(math.min(tonumber(first), tonumber(lane))) end
+  return first and text(tonumber(first)) or lane and text(tonumber(lane)) or ''
+end
