@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- schedule_due: reads the schedules whose time has come, the earliest first. Changes nothing.
+-- schedule_due: reads the schedules whose time has come, the earliest first. Changes nothing but what is damaged.
 --
 --   KEYS[1]  root
 --   ARGV[1]  now, ms
@@ -9,7 +9,7 @@
 --   returns  {"ok", next, schedule ...}: next is the time of the first that is not in the answer, ms or "";
 --            a schedule being {id, revision, next, cron, delay, topic, request, body}, "" for what is not set
 --            {"clock", last}
---   writes   clock, and schedules where a member has no record
+--   writes   clock; schedules, schedule:<id> and aside where a record is missing or damaged
 
 local now = clock()
 if not now then return clock_refusal() end
@@ -24,8 +24,16 @@ for i = 1, #due, 2 do
     answer[2] = text(time)
     break
   end
-  local r = redis.call('HMGET', key('schedule', id), 'revision', 'next', 'cron', 'delay', 'topic', 'request', 'body')
-  if r[1] then
+  local r = redis.pcall('HMGET', key('schedule', id), 'revision', 'next', 'cron', 'delay', 'topic', 'request', 'body')
+  if r.err then
+    -- No hash at all: it never runs again, and the others do.
+    redis.call('ZADD', key('schedules'), '+inf', id)
+    set_aside('schedules ' .. id .. ': ' .. r.err)
+  elseif r[1] then
+    if not r[2] then
+      r[2] = text(time)
+      redis.call('HSET', key('schedule', id), 'next', r[2])
+    end
     local schedule = { id }
     for n = 1, 7 do
       schedule[n + 1] = r[n] or ''

@@ -27,7 +27,11 @@ local id, next_run, topic = ARGV[3], ARGV[5], ARGV[6]
 if topic ~= '' and redis.call('EXISTS', key('topic', topic)) == 0 then return { 'topic' } end
 
 local schedule = key('schedule', id)
-local old = redis.call('HMGET', schedule, 'topic', 'paused')
+local old = redis.pcall('HMGET', schedule, 'topic', 'paused')
+if old.err then
+  redis.call('DEL', schedule)
+  old = {}
+end
 if old[1] then redis.call('SREM', key('scheduled', old[1]), id) end
 
 local revision = text(redis.call('INCR', key('sequence')))

@@ -20,8 +20,15 @@ if redis.call('EXISTS', key('receipt', ARGV[6])) == 1 then return { 'ok' } end
 
 local id, what = ARGV[2], ARGV[3]
 local schedule = key('schedule', id)
-local record = redis.call('HMGET', schedule, 'revision', 'paused', 'topic')
-if not record[1] then return { 'missing' } end
+local record = redis.pcall('HMGET', schedule, 'revision', 'paused', 'topic')
+-- What is no schedule can still be removed.
+if record.err or not record[1] then
+  if what == 'remove' then
+    redis.call('DEL', schedule, key('states', id))
+    redis.call('ZREM', key('schedules'), id)
+  end
+  return { 'missing' }
+end
 
 if what == 'remove' then
   if record[3] then redis.call('SREM', key('scheduled', record[3]), id) end

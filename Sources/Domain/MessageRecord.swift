@@ -19,7 +19,7 @@ package enum Method: String, Sendable, Hashable, CaseIterable {
     }
 }
 
-/// Limits shared by all messages that carry the same key. Kept for the form of messages; nothing sets it yet.
+/// Limits shared by all messages that carry the same key (contract flow-control.md).
 package struct FlowControl: Sendable, Hashable {
     package var key: String
     package var parallelism: Int?

@@ -73,7 +73,8 @@ struct OptionReader {
         guard let option = options.single[.cron] else { return nil }
         if let notBefore = options.single[.notBefore] { throw notBefore.error("not allowed on a schedule") }
         do {
-            return ScheduleRequest(cron: try CronExpression(option.value, now: now), id: id?.value, delay: delay)
+            return ScheduleRequest(
+                cron: try CronExpression(option.value, now: now), id: id?.value, delay: delay == 0 ? nil : delay)
         } catch {
             throw .cron(error.text)
         }

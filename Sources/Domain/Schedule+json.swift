@@ -73,4 +73,19 @@ extension Schedule {
             states: states.compactMap { id, state in State(rawValue: state).map { (id, $0) } }, error: text("error"),
             revision: try required("revision"))
     }
+
+    /// What is left of a schedule whose record can't be read; it does not run.
+    package static func unreadable(id: String, fields: [String: [UInt8]], because reason: String) -> Schedule {
+        func text(_ name: String) -> String? { fields[name].map { String(decoding: $0, as: UTF8.self) } }
+        func time(_ name: String) -> Timestamp {
+            Timestamp(milliseconds: text(name).flatMap { Int64($0) } ?? 0)
+        }
+        let template = MessageRecord(
+            url: "", topic: text("topic"), retries: 0, callerIP: "", createdAt: time("createdAt"),
+            notBefore: time("createdAt"))
+        return Schedule(
+            id: id, cron: text("cron") ?? "", template: template, body: [], delay: nil, createdAt: time("createdAt"),
+            isPaused: fields["paused"] != nil, next: time("next"),
+            error: text("error") ?? "the stored schedule can't be read: \(reason)", revision: text("revision") ?? "")
+    }
 }

@@ -19,19 +19,25 @@ extension Store {
         return reply.first?.string == "topic" ? .topicMissing : .stored
     }
 
+    /// One whose record is damaged says so in its `error`, with what can still be read of it.
     package func schedule(_ id: String) async throws(StoreError) -> Schedule? {
-        let reply = try await read(RedisCommand("HGETALL", key("schedule", id)))
-        let fields = Self.fields(reply)
+        let fields: [String: [UInt8]]
+        do {
+            fields = Self.fields(try await read(RedisCommand("HGETALL", key("schedule", id))))
+        } catch {
+            guard case .broken(let text) = error else { throw error }
+            return Schedule.unreadable(id: id, fields: [:], because: text)
+        }
         guard !fields.isEmpty else { return nil }
         let states = try await read(RedisCommand("HGETALL", key("states", id)))
         do {
             return try Schedule.decode(id: id, fields: fields, states: Self.pairs(states))
         } catch {
-            throw .broken("schedule \(id): \(error)")
+            return Schedule.unreadable(id: id, fields: fields, because: "\(error)")
         }
     }
 
-    /// All schedules; those whose records can't be read are left out and logged.
+    /// All schedules, the damaged ones among them.
     package func allSchedules() async throws(StoreError) -> [Schedule] {
         var found: [Schedule] = []
         var from = 0
@@ -39,12 +45,7 @@ extension Store {
             let page = try await read(RedisCommand("ZRANGE", key("schedules"), "\(from)", "\(from + 499)")).array ?? []
             let ids = page.compactMap(\.string)
             for id in ids {
-                do {
-                    if let schedule = try await schedule(id) { found.append(schedule) }
-                } catch {
-                    guard case .broken(let text) = error else { throw error }
-                    logger.error("\(text)")
-                }
+                if let schedule = try await schedule(id) { found.append(schedule) }
             }
             if ids.count < 500 { break }
             from += 500

@@ -88,7 +88,9 @@ package enum Route: Equatable {
         }
         if family == "schedules", method == "POST" {
             let remainder = String(Substring(rest))
-            if case .scheduleSwitch(let id, let paused) = fixed(family, rest.prefix { $0 != UInt8(ascii: "?") }) {
+            if case .scheduleSwitch(let id, let paused) = fixed(family, rest.prefix { $0 != UInt8(ascii: "?") }),
+                !["http:", "https:"].contains(where: { id.lowercased().hasPrefix($0) })
+            {
                 return (.scheduleSwitch(id: id, paused: paused), version)
             }
             return (.newSchedule(remainder: remainder), version)

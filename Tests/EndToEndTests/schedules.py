@@ -31,6 +31,7 @@ for method, path, headers, status, text in [
     ("POST", "/v2/schedules/" + sink.url, {"Upstash-Cron": "* * * * *", "Upstash-Not-Before": "2000000000"}, 400, "Upstash-Not-Before"),
     ("POST", "/v2/schedules/" + sink.url, {"Upstash-Cron": "* * * * *", "Upstash-Schedule-Id": "a b"}, 400, "Upstash-Schedule-Id"),
     ("POST", "/v2/schedules/no-group", {"Upstash-Cron": "* * * * *"}, 404, "topic no-group not found"),
+    ("POST", "/v2/schedules/https%3A%2F%2Fa.example/pause", {"Upstash-Cron": "* * * *"}, 400, "Invalid cron expression"),
     ("GET", "/v2/schedules/none", {}, 404, "schedule none not found"),
     ("PATCH", "/v2/schedules/none/pause", {}, 404, "schedule none not found"),
     ("DELETE", "/v2/schedules/none", {}, 200, "{}"),

@@ -157,6 +157,29 @@ import Testing
         await bench.redis.close()
     }
 
+    /// A schedule whose record is damaged, in whatever way, is reported on it or set aside; all others go on.
+    @Test(arguments: ["type", "request", "next"])
+    func aDamagedScheduleStopsNoOther(_ damage: String) async throws {
+        let bench = try Bench()
+        for id in ["bad", "good"] { _ = try await bench.put(id) }
+        let key = "roost:{0}:schedule:bad"
+        switch damage {
+        case "type":
+            _ = try await bench.redis.send("DEL", key)
+            _ = try await bench.redis.send("SET", key, "x")
+        case "request": _ = try await bench.redis.send("HSET", key, "request", "nonsense")
+        default: _ = try await bench.redis.send("HDEL", key, "next")
+        }
+        bench.clock.advance(by: .seconds(300))
+        while let next = try await bench.runner.step(), next <= bench.clock.now {}
+        #expect(try await bench.messages() == (damage == "next" ? 2 : 1))
+        let shown = try await bench.store.allSchedules().first { $0.id == "bad" }
+        #expect(damage == "next" || shown?.error?.contains("can't be read") == true)
+        try await bench.store.removeSchedule("bad")
+        #expect(try await bench.store.allSchedules().map(\.id) == ["good"])
+        await bench.redis.close()
+    }
+
     @Test func overwritingReplacesEverythingButItsPast() async throws {
         let bench = try Bench()
         _ = try await bench.put("s", headers: [("Upstash-Delay", "10s"), ("Upstash-Callback", "http://cb.test")])

@@ -299,7 +299,10 @@ elseif phase == 'dead' then
   end, 'keys')
 elseif phase == 'keys' then
   local reply = redis.call('SCAN', position, 'MATCH', root:gsub('([%[%]%*%?\\])', '\\%1') .. ':*', 'COUNT', page)
-  for _, name in ipairs(reply[2]) do check_key(name) end
+  for _, name in ipairs(reply[2]) do
+    local fine, problem = pcall(check_key, name)
+    if not fine then finding('%s: %s', name, type(problem) == 'table' and problem.err or tostring(problem)) end
+  end
   next_cursor = cursor(reply[1] == '0' and 'sums' or 'keys', reply[1])
 elseif phase == 'sums' then
   check_sums()
