@@ -9,7 +9,7 @@
 --   returns  {"ok", cancelled}; the same answer when the call arrives again
 --            {"clock", last}
 --   writes   message:<id> messages due lane:<lane> again:<lane> open reopen gate:<lane> held:<lane> waits:<id> states:<id>
---            ended receipt:<call> sequence counts clock; publishes wake
+--            ended receipt:<call> log log:<n> history:<n> sequence counts clock; publishes wake
 
 local now = clock()
 if not now then return clock_refusal() end
@@ -20,9 +20,10 @@ if receipt then return { 'ok', tonumber(receipt) } end
 local cancelled = 0
 for i = 3, #ARGV do
   local id = ARGV[i]
-  local record = redis.call('HMGET', key('message', id), 'state', 'place', 'lane')
+  local record = redis.call('HMGET', key('message', id), 'state', 'place', 'lane', 'created', 'event')
   if record[1] == 'active' then
-    redis.call('HSET', key('message', id), 'state', 'cancelling')
+    local ref = log(id, 'CANCEL_REQUESTED', record[4], record[5] or record[4], '', '', now)
+    redis.call('HSET', key('message', id), 'state', 'cancelling', 'event', ref or record[5] or '')
     cancelled = cancelled + 1
   elseif record[1] == 'waiting' then
     local place = record[2] and read_place(record[2])
@@ -36,6 +37,6 @@ for i = 3, #ARGV do
     cancelled = cancelled + 1
   end
 end
-open_touched(now)
+finish(now)
 redis.call('SET', key('receipt', ARGV[2]), cancelled, 'PX', 120000)
 return { 'ok', cancelled }

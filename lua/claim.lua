@@ -23,7 +23,7 @@
 --            {"expired"}: the node's lease has ended or was never taken; renew first
 --            {"clock", last}
 --   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> gate:<lane> held:<lane> open reopen idle
---            sequence counts clock aside
+--            log log:<n> sequence counts clock aside
 --
 -- It never fails on data: a lane without a stream leaves the ring, an entry without a readable record is removed
 -- and set aside. A resent claim answers what its number took before.
@@ -42,7 +42,8 @@ local answer, bytes, moves = { 'ok', '', 0 }, 0, 0
 
 -- The record of a message, false for what it has not; the fields behind `due` only gated lanes look at.
 local function fetch(id)
-  return redis.call('HMGET', key('message', id), 'request', 'body', 'shared', 'retried', 'reclaimed', 'due', 'queue', 'flow')
+  return redis.call('HMGET', key('message', id), 'request', 'body', 'shared', 'retried', 'reclaimed', 'due', 'queue', 'flow',
+    'created', 'event')
 end
 
 -- The message as the node needs it, or nil where the record cannot be read.
@@ -87,7 +88,12 @@ local function hold(id, stream, lane, entry, record)
     return false
   end
   redis.call('HSET', active, id, place)
-  redis.call('HSET', key('message', id), 'state', 'active')
+  local ref = log(id, 'ACTIVE', record[9], record[10] or record[9], '', '', now)
+  if ref then
+    redis.call('HSET', key('message', id), 'state', 'active', 'event', ref)
+  else
+    redis.call('HSET', key('message', id), 'state', 'active')
+  end
   in_flight = in_flight + 1
   answer[#answer + 1] = message
   return true
@@ -229,7 +235,7 @@ end
 
 -- A gate may have closed behind the last that went through.
 for _, lane in ipairs(left) do touch(lane) end
-open_touched(now)
+finish(now)
 
 if in_flight >= capacity then
   answer[2] = 'full'

@@ -6,16 +6,18 @@
 --   ARGV[2]  how long a delivered message stays readable, ms
 --   ARGV[3]  how long the ids of ended messages stay known, ms
 --   ARGV[4]  how long a dead letter is kept, ms
---   ARGV[5]  how many of each at most
+--   ARGV[5]  how long the log is kept, ms
+--   ARGV[6]  how many of each at most
 --
 --   returns  {"ok", removed, more}: more is 1 where a limit was reached
 --            {"clock", last}
---   writes   finished message:<id> counts ended dead dead:<dlqId> body:<hash> flows gate:<lane> held:<lane> clock
+--   writes   finished message:<id> counts ended dead dead:<dlqId> body:<hash> flows gate:<lane> held:<lane>
+--            log log:<n> history:<n> clock
 
 local now = clock()
 if not now then return clock_refusal() end
 
-local most, removed, more = tonumber(ARGV[5]), 0, 0
+local most, removed, more = tonumber(ARGV[6]), 0, 0
 
 local function older_than(set, age)
   local found = redis.call('ZRANGE', key(set), '-inf', text(now - tonumber(age)), 'BYSCORE', 'LIMIT', 0, most)
@@ -34,11 +36,22 @@ for _, id in ipairs(older_than('finished', ARGV[2])) do
   remember_ended(id, now)
 end
 for _, id in ipairs(older_than('dead', ARGV[4])) do
-  local dead = key('dead', id)
-  release_body(redis.call('HGET', dead, 'shared'))
-  redis.call('DEL', dead)
-  redis.call('ZREM', key('dead'), id)
+  drop_dead(id)
 end
+-- A segment goes when all of it is old enough; the one that is written is closed in time, so that it goes, too.
+local oldest = now - tonumber(ARGV[5])
+open_log()
+if events and events.size > 0 and now - events.start > tonumber(ARGV[5]) / 16 then
+  events.changed = true
+  next_segment()
+end
+for _ = 1, 10 do
+  local first = redis.call('HGET', key('log'), redis.call('HGET', key('log'), 'first') or '1')
+  local stop = first and tonumber(string.match(first, '^%d+ %d+ %d+ (%d+) %d+$'))
+  if not stop or stop > oldest or not drop_segment(false) then break end
+  removed = removed + 1
+end
+close_log()
 -- Flow keys come by use and go when unused for a day and their window has ended; a few are looked at each time, more
 -- where many of them are old.
 local gone = 0

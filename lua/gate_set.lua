@@ -5,7 +5,8 @@
 --   ARGV[1]  now, ms
 --   ARGV[2]  lane: queue:<name> or flow:<key>
 --   ARGV[3]  what, with what follows it:
---              put        parallelism and paused ("1" or "0"), each "" to leave it; makes a queue
+--              put        parallelism and paused ("1" or "0"), each "" to leave it; makes a queue, if there are
+--                         fewer than so many (0: any number)
 --              pause      and resume: 200 without effect where it is so already
 --              pin        parallelism and rate, each "" to leave it, and period (s); starts the rate's count anew
 --              unpin      "1" for parallelism, "1" for rate: the values stay until a message brings others
@@ -14,7 +15,7 @@
 --   ARGV[7]  name of the flow key: pause and pin make one that is unknown
 --   ARGV[8]  call: the same for every arrival of one request
 --
---   returns  {"ok"} or {"missing"}: no such queue, or nothing is known of the key
+--   returns  {"ok"}; {"missing"}: no such queue, or nothing is known of the key; {"full"}: as many queues as may be
 --            {"clock", last}
 --   writes   gate:<lane> held:<lane> queues flows open reopen receipt:<call> sequence idle clock; publishes wake
 
@@ -29,6 +30,8 @@ local short = string.match(lane, ':(.*)$')
 local known = redis.call('SISMEMBER', key(is_queue(lane) and 'queues' or 'flows'), short) == 1
 
 if what == 'put' then
+  local most = tonumber(ARGV[6]) or 0
+  if not known and most > 0 and redis.call('SCARD', key('queues')) >= most then return { 'full' } end
   make_queue(short, now)
   if ARGV[4] ~= '' then redis.call('HSET', gate, 'parallelism', ARGV[4]) end
   if ARGV[5] == '1' then redis.call('HSET', gate, 'paused', '1') end

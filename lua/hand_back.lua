@@ -8,7 +8,7 @@
 --
 --   returns  {"ok", given back, left}; where nothing is left the node is gone from `nodes`
 --            {"clock", last}
---   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages ended nodes open sequence counts
+--   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages ended nodes open log log:<n> history:<n> sequence counts
 --            idle clock aside; publishes wake
 
 local now = clock()
@@ -19,7 +19,7 @@ for i, held in ipairs(held_by(node)) do
   if i > tonumber(ARGV[3]) then break end
   if give_back(node, held.id, held.place, false, now) then given = given + 1 end
 end
-open_touched(now)
+finish(now)
 local left = redis.call('HLEN', key('active', node))
 if left == 0 then
   redis.call('ZREM', key('nodes'), node)

@@ -5,9 +5,10 @@
 --   ARGV[1]  now, ms
 --   ARGV[2…] lane kinds
 --
---   returns  {"ok", live, due, oldest, dead, open, then for each kind: waiting, held}: live messages, those among `due`,
---            the earliest time anything waits for in ms or "", dead letters, lanes in the ring; what stands in the lanes
---            of the kind and nobody holds, and what nodes hold of it
+--   returns  {"ok", live, due, oldest, dead, open, log, events, shed, then for each kind: waiting, held}: live messages,
+--            those among `due`, the earliest time anything waits for in ms or "", dead letters, lanes in the ring, bytes
+--            of the log, events ever written and those that went before their time; what stands in the lanes of the kind
+--            and nobody holds, and what nodes hold of it
 --            {"clock", last}
 --   writes   clock
 
@@ -18,6 +19,10 @@ local answer = {
   'ok', redis.call('ZCARD', key('messages')), redis.call('ZCARD', key('due')), next_due(), redis.call('ZCARD', key('dead')),
   redis.call('ZCARD', key('open')),
 }
+local l = redis.call('HMGET', key('log'), 'bytes', 'size', 'events', 'shed')
+for i, figure in ipairs({ tonumber(l[1] or '0') + tonumber(l[2] or '0'), tonumber(l[3] or '0'), tonumber(l[4] or '0') }) do
+  answer[6 + i] = figure
+end
 for i = 2, #ARGV do
   local c = redis.call('HMGET', key('counts'), 'entries:' .. ARGV[i], 'held:' .. ARGV[i])
   local held = tonumber(c[2] or '0')

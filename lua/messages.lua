@@ -1,4 +1,4 @@
--- The second part of the prelude: how a message comes, waits and goes, and what it gives back when it ends.
+-- The third part of the prelude: how a message comes, waits and goes, and what it gives back when it ends.
 
 -- The newest message's limits are the key's, unless they are pinned. `used` is kept to the minute.
 local function set_flow(flow, parallelism, rate, period, name, now)
@@ -24,9 +24,10 @@ local function make_queue(queue, now)
   end
 end
 
--- Creates a message. The body is stored with it, or, where `shared` is given, once for all messages that name it.
+-- Creates a message. content: {text, shared, logged}: the body is stored with the message, or, where `shared` is not "",
+-- once for all that name it; the first `logged` bytes of it go to the log. Without text the record has its body already.
 -- gate: "" or "<queue or /> <flow or #> <parallelism> <rate> <period> <name of the flow key>": neither stands in a name.
-local function create(id, lane, due, request, body, shared, gate, now)
+local function create(id, lane, due, request, gate, content, now)
   local message, queue, flow, place = key('message', id), nil, nil, nil
   local fields = { 'request', request, 'state', 'waiting', 'lane', lane, 'due', due }
   local function field(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
@@ -58,14 +59,17 @@ local function create(id, lane, due, request, body, shared, gate, now)
     place = append(lane_stream(lane), lane, id, due)
   end
   field('place', place)
-  if shared ~= '' then
+  local body, shared = content.text, content.shared
+  if body and shared ~= '' then
     field('shared', shared)
     if redis.call('HINCRBY', key('body', shared), 'holders', 1) == 1 then
       redis.call('HSET', key('body', shared), 'text', body)
     end
-  else
+  elseif body then
     field('body', body)
   end
+  local ref = log(id, 'CREATED', false, false, request, string.sub(body or content.kept, 1, content.logged), now)
+  if ref then field('created', ref) end
   redis.call('HSET', message, unpack(fields))
   redis.call('ZADD', key('messages'), text(now), id)
 end
@@ -84,6 +88,14 @@ end
 local function shed_ended(before)
   local old = redis.call('ZCOUNT', key('ended'), '-inf', text(before))
   if old > 0 then redis.call('ZREMRANGEBYRANK', key('ended'), 0, math.min(old, 1000) - 1) end
+end
+
+-- Removes a dead letter; answers whether it was there.
+local function drop_dead(dlq_id)
+  if redis.call('ZREM', key('dead'), dlq_id) == 0 then return false end
+  release_body(redis.call('HGET', key('dead', dlq_id), 'shared'))
+  redis.call('DEL', key('dead', dlq_id))
+  return true
 end
 
 -- A schedule tells how the messages of its last run ended, and of no other run.
@@ -132,10 +144,11 @@ local function leave(id, r)
   end
 end
 
--- The end of a cancelled message, of which nothing is kept.
+-- The end of a cancelled message, of which nothing is kept but its log.
 local function forget(id, now)
   local message = key('message', id)
-  local record = redis.call('HMGET', message, 'queue', 'flow', 'source', 'sourceQueue', 'shared', 'schedule')
+  local record = redis.call('HMGET', message, 'queue', 'flow', 'source', 'sourceQueue', 'shared', 'schedule', 'created', 'event')
+  log_end(id, log(id, 'CANCELED', record[7], record[8] or record[7], '', '', now))
   release_body(record[5])
   note_end(record[6], id, 'FAIL')
   redis.call('DEL', message)
@@ -213,4 +226,10 @@ local function next_due()
   local lane = redis.call('ZRANGE', key('reopen'), 0, 0, 'WITHSCORES')[2]
   if first and lane then return text(math.min(tonumber(first), tonumber(lane))) end
   return first and text(tonumber(first)) or lane and text(tonumber(lane)) or ''
+end
+
+-- What every script that creates, moves or ends messages calls before it answers.
+local function finish(now)
+  open_touched(now)
+  close_log()
 end

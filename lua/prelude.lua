@@ -1,5 +1,6 @@
 -- What every script shares: key names, the clock, lanes and their gates. It is prepended to each script when the binary
--- is built, and messages.lua, how a message comes, waits and goes, behind it: a script file holds its own transition only.
+-- is built, with log.lua, what happened to messages, and messages.lua, how a message comes, waits and goes, behind it: a
+-- script file holds its own transition only.
 --
 --   KEYS[1]  the root, e.g. roost:{0}: every key a script touches starts with it
 --   ARGV[1]  now in ms; with " stepped" behind it where Redis's own clock was set back
@@ -144,7 +145,7 @@ local function open_gate(lane, now)
 end
 
 -- Lanes whose gates stand on something this call has changed. Each is computed once, however many messages went
--- through it: a script that creates, moves or ends messages calls `open_touched` before it answers.
+-- through it, by `open_touched` before a script answers.
 local touched, is_touched = {}, {}
 local function touch(lane)
   if is_touched[lane] then return end

@@ -31,5 +31,5 @@ for _, lane in ipairs(lanes) do
   redis.call('ZREM', key('reopen'), lane)
   touch(lane)
 end
-open_touched(now)
+finish(now)
 return { 'ok', #ids + #lanes, next_due() }

@@ -4,57 +4,99 @@
 --   KEYS[1]  root
 --   ARGV[1]  now, ms
 --   ARGV[2]  how long the ids of ended messages stay known, ms
---   ARGV[3]  number of items; then for each item
+--   ARGV[3]  how long a deduplication id stays taken, ms
+--   ARGV[4]  queues at most, 0 for any number
+--   ARGV[5]  number of items; then for each item
 --              topic       name, or "" for a URL
 --              revision    of the topic the fan-out was made from, or ""
 --              body        bytes
 --              shared      SHA-256 of the body in hex where it is stored once for all messages, or ""
+--              logged      how many bytes of the body go to the log
 --              messages    their number; then for each message
---                id, lane, due (ms), request (JSON text), gate (see `create` in the prelude)
+--                id, lane, due (ms), request (JSON text), gate (see `create` in the prelude), dedup (the hash its
+--                deduplication id is kept under, or "")
 --
 --   returns  {"ok", status of each item ...}: "stored" (also where it was stored by an earlier arrival of this
---            call) or "topic" (the topic has changed or is gone: nothing of this item is stored, read it again)
+--            call); "topic" (the topic has changed or is gone: nothing of this item is stored, read it again);
+--            "queues" (there are as many as may be: nothing of it is stored); or where something was a duplicate, for
+--            each message the id of the one it repeats, "" for one that is stored
 --            {"clock", last}: the caller's now lies behind
---   writes   message:<id> messages due lane:<lane> open reopen gate:<lane> queues flows body:<hash> ended sequence counts idle
---            clock; publishes wake
+--   writes   message:<id> messages due lane:<lane> open reopen gate:<lane> queues flows body:<hash> dedup:<hash> ended log
+--            log:<n> sequence counts idle clock; publishes wake
 --
 -- Sent again after a lost reply it finds its own ids, living or ended, and changes nothing.
 
 local now = clock()
 if not now then return clock_refusal() end
 
+local window, most_queues = tonumber(ARGV[3]), tonumber(ARGV[4])
 shed_ended(now - tonumber(ARGV[2]))
 
 local function known(id)
   return redis.call('EXISTS', key('message', id)) == 1 or redis.call('ZSCORE', key('ended'), id)
 end
 
-local answer, at = { 'ok' }, 4
+-- The id of the message that took a deduplication id within the window, or false. Expiry only collects.
+local function taken(dedup)
+  local id, till = string.match(redis.call('GET', key('dedup', dedup)) or '', '^(%S+) (%d+)$')
+  return id and tonumber(till) > now and id
+end
+
+local function has_no_room_for(queue)
+  return most_queues > 0 and redis.call('SISMEMBER', key('queues'), queue) == 0 and redis.call('SCARD', key('queues')) >= most_queues
+end
+
+local answer, at = { 'ok' }, 6
 local function store()
-  local topic, revision, body, shared, count = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
-  at = at + 5
-  if known(ARGV[at]) then
-    -- The call that stored it may have failed behind it.
-    local lane = redis.call('HGET', key('message', ARGV[at]), 'lane')
-    if lane and is_gated(lane) then touch(lane) end
-    answer[#answer + 1] = 'stored'
-  elseif topic ~= '' and redis.call('HGET', key('topic', topic), 'revision') ~= revision then
-    answer[#answer + 1] = 'topic'
-  else
-    for m = 0, count - 1 do
-      local id, lane, due, request, gate = unpack(ARGV, at + 5 * m, at + 5 * m + 4)
-      create(id, lane, due, request, body, shared, gate, now)
+  local topic, revision, body, shared, logged, count = unpack(ARGV, at, at + 5)
+  local first = at + 6
+  at = first + 6 * count
+  local content = { text = body, shared = shared, logged = tonumber(logged) }
+  local before, duplicates, queue = false, {}, nil
+  for m = 0, count - 1 do
+    local id, dedup = ARGV[first + 6 * m], ARGV[first + 6 * m + 5]
+    if known(id) then
+      before = true
+      -- The call that stored it may have failed behind it.
+      local lane = redis.call('HGET', key('message', id), 'lane')
+      if lane and is_gated(lane) then touch(lane) end
+    elseif dedup ~= '' then
+      duplicates[m] = taken(dedup) or nil
     end
-    answer[#answer + 1] = 'stored'
   end
-  at = at + 5 * count
+  if not before then
+    queue = string.match(ARGV[first + 4] or '', '^(%S+) ')
+    if topic ~= '' and redis.call('HGET', key('topic', topic), 'revision') ~= revision then
+      answer[#answer + 1] = 'topic'
+      return
+    elseif queue and queue ~= '/' and has_no_room_for(queue) then
+      answer[#answer + 1] = 'queues'
+      return
+    end
+    for m = 0, count - 1 do
+      local id, lane, due, request, gate, dedup = unpack(ARGV, first + 6 * m, first + 6 * m + 5)
+      -- Two endpoints of one topic may have the same URL.
+      if dedup ~= '' and not duplicates[m] then duplicates[m] = taken(dedup) or nil end
+      if not duplicates[m] then
+        create(id, lane, due, request, gate, content, now)
+        if dedup ~= '' then redis.call('SET', key('dedup', dedup), id .. ' ' .. text(now + window), 'PX', text(window)) end
+      end
+    end
+  end
+  if next(duplicates) == nil then
+    answer[#answer + 1] = 'stored'
+    return
+  end
+  local ids = {}
+  for m = 0, count - 1 do ids[m + 1] = duplicates[m] or '' end
+  answer[#answer + 1] = ids
 end
 
 local fine, problem = true, nil
-for _ = 1, tonumber(ARGV[3]) do
+for _ = 1, tonumber(ARGV[5]) do
   fine, problem = pcall(store)
   if not fine then break end
 end
-open_touched(now)
+finish(now)
 if not fine then return redis.error_reply(problem_text(problem)) end
 return answer

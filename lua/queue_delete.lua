@@ -78,6 +78,6 @@ if more == 0 then
   end
   touch(lane)
 end
-open_touched(now)
+finish(now)
 if ARGV[3] == 'delete' then redis.call('SET', key('receipt', ARGV[5]), cancelled .. ' ' .. more, 'PX', 120000) end
 return { 'ok', cancelled, more }

@@ -9,7 +9,7 @@
 --
 --   returns  {"ok", reclaimed, more}: more is 1 where dead nodes still hold something
 --            {"clock", last}
---   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages ended nodes open sequence counts
+--   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages ended nodes open log log:<n> history:<n> sequence counts
 --            idle clock aside; publishes wake
 
 local now = clock()
@@ -30,5 +30,5 @@ for _, node in ipairs(ended) do
     end
   end
 end
-open_touched(now)
+finish(now)
 return { 'ok', taken, taken >= most and 1 or 0 }

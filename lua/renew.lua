@@ -12,7 +12,7 @@
 --   returns  {"ok", next, open, given back}: the earliest due time in ms or "", lanes in the ring, ids given back
 --            {"clock", last}
 --   writes   nodes; with a number also lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages
---            ended open sequence counts idle clock aside
+--            ended open log log:<n> history:<n> sequence counts idle clock aside
 
 local now = clock()
 if not now then return clock_refusal() end
@@ -29,5 +29,5 @@ if ARGV[4] ~= 'extend' then
     end
   end
 end
-open_touched(now)
+finish(now)
 return { 'ok', next_due(), redis.call('ZCARD', key('open')), given }

@@ -13,6 +13,7 @@
 --              revision    of it, where the fan-out was made from one, or ""
 --              body        bytes
 --              shared      SHA-256 of the body in hex where it is stored once for all messages, or ""
+--              logged      how many bytes of the body go to the log
 --              messages    their number; then for each message
 --                id, lane, due (ms), request (JSON text), gate (see `create` in the prelude)
 --
@@ -29,8 +30,9 @@ if not now then return clock_refusal() end
 local answer, at = { 'ok' }, 3
 for _ = 1, tonumber(ARGV[2]) do
   local id, revision, due, next_run, missed, problem = unpack(ARGV, at, at + 5)
-  local topic, topic_revision, body, shared, count = ARGV[at + 6], ARGV[at + 7], ARGV[at + 8], ARGV[at + 9], tonumber(ARGV[at + 10])
-  at = at + 11
+  local topic, topic_revision, body, shared, logged, count = unpack(ARGV, at + 6, at + 11)
+  local content = { text = body, shared = shared, logged = tonumber(logged) }
+  at, count = at + 12, tonumber(count)
   local schedule = key('schedule', id)
   local record = redis.call('HMGET', schedule, 'revision', 'next', 'paused')
   local status = 'fired'
@@ -43,7 +45,7 @@ for _ = 1, tonumber(ARGV[2]) do
       redis.call('DEL', key('states', id))
       for m = 0, count - 1 do
         local message, lane, time, request, gate = unpack(ARGV, at + 5 * m, at + 5 * m + 4)
-        create(message, lane, time, request, body, shared, gate, now)
+        create(message, lane, time, request, gate, content, now)
         redis.call('HSET', key('message', message), 'schedule', id)
         redis.call('HSET', key('states', id), message, 'IN_PROGRESS')
       end
@@ -57,5 +59,5 @@ for _ = 1, tonumber(ARGV[2]) do
   answer[#answer + 1] = status
   at = at + 5 * count
 end
-open_touched(now)
+finish(now)
 return answer

@@ -11,11 +11,16 @@
 --   ARGV[7]  delay of each run, seconds, or ""
 --   ARGV[8]  request (JSON text), what each message of a run is made from
 --   ARGV[9]  body, bytes
+--   ARGV[10] dedup: the hash its deduplication id is kept under, or ""
+--   ARGV[11] how long that stays taken, ms
+--   ARGV[12] schedules at most, 0 for any number
 --
 --   returns  {"ok", revision}; the same answer when the call arrives again
+--            {"duplicate", id}: it repeats the creation of that one, nothing is stored
+--            {"full"}: it would be a new one, and there are as many as may be
 --            {"topic"}: the topic does not exist; nothing is stored
 --            {"clock", last}
---   writes   schedule:<id> schedules scheduled:<topic> sequence receipt:<call> clock; publishes wake
+--   writes   schedule:<id> schedules scheduled:<topic> dedup:<hash> sequence receipt:<call> clock; publishes wake
 
 local now = clock()
 if not now then return clock_refusal() end
@@ -26,7 +31,14 @@ if receipt then return { 'ok', receipt } end
 local id, next_run, topic = ARGV[3], ARGV[5], ARGV[6]
 if topic ~= '' and redis.call('EXISTS', key('topic', topic)) == 0 then return { 'topic' } end
 
-local schedule = key('schedule', id)
+local schedule, dedup = key('schedule', id), ARGV[10]
+if dedup ~= '' then
+  local original, till = string.match(redis.call('GET', key('dedup', dedup)) or '', '^(%S+) (%d+)$')
+  if original and tonumber(till) > now then return { 'duplicate', original } end
+end
+local most = tonumber(ARGV[12])
+if most > 0 and redis.call('EXISTS', schedule) == 0 and redis.call('ZCARD', key('schedules')) >= most then return { 'full' } end
+
 local old = redis.pcall('HMGET', schedule, 'topic', 'paused')
 if old.err then
   redis.call('DEL', schedule)
@@ -44,5 +56,6 @@ end
 if ARGV[7] ~= '' then redis.call('HSET', schedule, 'delay', ARGV[7]) end
 if ARGV[9] ~= '' then redis.call('HSET', schedule, 'body', ARGV[9]) end
 plan_run(id, not old[2] and next_run)
+if dedup ~= '' then redis.call('SET', key('dedup', dedup), id .. ' ' .. text(now + tonumber(ARGV[11])), 'PX', ARGV[11]) end
 redis.call('SET', key('receipt', ARGV[2]), revision, 'PX', 120000)
 return { 'ok', revision }

@@ -18,8 +18,11 @@
 --              headers     of the response, JSON text
 --              response    its body, bytes
 --              error       "" or what went wrong, for people
+--              detail      the answer for the log, JSON text, "" where the attempt succeeded
+--              logged      how many bytes of the response go to the log
 --              callbacks   their number; then for each
---                id, lane, due (ms), request (JSON text), gate (see `create` in the prelude), body
+--                id, lane, due (ms), request (JSON text), gate (see `create` in the prelude), body, logged (how many
+--                bytes of it go to the log)
 --
 --   returns  {"ok", result ...}: "delivered", "retry", "dead", "canceled", or "stale": the attempt is no longer
 --            the caller's (its lease ended, or this call arrived before), and nothing was written for it; "broken":
@@ -27,7 +30,7 @@
 --            {"clock", last}
 --   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages due open reopen dead
 --            dead:<dlqId> states:<id> gate:<lane> held:<lane> waits:<id> queues flows
---            finished ended counts body:<hash> sequence idle clock; publishes wake
+--            finished ended counts body:<hash> log log:<n> history:<n> sequence idle clock; publishes wake
 --
 -- The acknowledgement is the fence: XACK is the first write for each attempt, and without it there is no other.
 
@@ -64,12 +67,20 @@ local function finish_delivered(id)
   redis.call('HINCRBY', key('counts'), 'finishedBytes', size)
 end
 
-local function retry(id, lane, r, at, error)
+-- r[8] and r[9] are the refs of the message's first and last event in the log.
+local function note(id, r, state, detail, body)
+  r[9] = log(id, state, r[8], r[9] or r[8], detail, body, now)
+  return r[9]
+end
+
+local function retry(id, r, at, error)
   local message = key('message', id)
   redis.call('HINCRBY', message, 'retried', 1)
   redis.call('HDEL', message, 'reclaimed')
-  local place = tonumber(at) > now and wait_for_time(id, at) or enter(id, lane, r[1], r[2], at)
+  local place = tonumber(at) > now and wait_for_time(id, at) or enter(id, r[7], r[1], r[2], at)
   redis.call('HSET', message, 'state', 'waiting', 'due', at, 'error', error, 'place', place)
+  local ref = note(id, r, 'RETRY', '{"next":' .. at .. '}', '')
+  if ref then redis.call('HSET', message, 'event', ref) end
   free_flow(id, r[2])
 end
 
@@ -77,7 +88,7 @@ end
 local function bury(id, dlq_id, status, headers, response, error)
   local dead = key('dead', dlq_id)
   redis.call('RENAME', key('message', id), dead)
-  redis.call('HDEL', dead, 'state', 'place', 'lane', 'due', 'reclaimed', 'source', 'sourceQueue')
+  redis.call('HDEL', dead, 'state', 'place', 'lane', 'due', 'reclaimed', 'source', 'sourceQueue', 'created', 'event')
   redis.call('HSET', dead, 'message', id, 'status', status, 'error', error)
   if status ~= '0' then redis.call('HSET', dead, 'responseHeader', headers) end
   if response ~= '' then redis.call('HSET', dead, 'responseBody', response) end
@@ -89,15 +100,20 @@ end
 local answer, at = { 'ok' }, 7
 local function settle()
   local id, held, step, if_cancelled, value = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  local status, headers, response, error = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]
-  local callbacks, first = tonumber(ARGV[at + 9]), at + 10
-  at = first + 6 * callbacks
+  local status, headers, response, error, detail, logged = unpack(ARGV, at + 5, at + 10)
+  local callbacks, first = tonumber(ARGV[at + 11]), at + 12
+  at = first + 7 * callbacks
   local place = read_place(held)
   local ours = place and redis.call('HGET', key('active', node), id) == held
   if ours and remove_entry(place.stream, place.lane, place.entry, true) then
     drop_held(node, id, place.lane)
-    local r = redis.call('HMGET', key('message', id), 'queue', 'flow', 'source', 'sourceQueue', 'state', 'schedule', 'lane')
+    local r = redis.call('HMGET', key('message', id), 'queue', 'flow', 'source', 'sourceQueue', 'state', 'schedule', 'lane', 'created', 'event')
     local state, schedule = r[5], r[6]
+    if state and detail ~= '' then
+      local plan = step == 'retry' and state ~= 'cancelling' and string.sub(detail, 1, -2) .. ',"next":' .. value .. '}'
+      local ref = note(id, r, 'ERROR', plan or detail, string.sub(response, 1, tonumber(logged)))
+      if ref then redis.call('HSET', key('message', id), 'event', ref) end
+    end
     if not state then
       set_aside('settle ' .. id .. ': no record')
       give_up(id, place.lane, now)
@@ -109,15 +125,17 @@ local function settle()
       if step == 'delivered' then
         note_end(schedule, id, 'SUCCESS')
         finish_delivered(id)
+        log_end(id, note(id, r, 'DELIVERED', '', ''))
       elseif step == 'retry' then
-        retry(id, r[7], r, value, error)
+        retry(id, r, value, error)
       else
         note_end(schedule, id, 'FAIL')
+        log_end(id, note(id, r, 'FAILED', '', ''))
         bury(id, value, status, headers, response, error)
       end
       for c = 0, callbacks - 1 do
-        local callback, lane, due, request, gate, body = unpack(ARGV, first + 6 * c, first + 6 * c + 5)
-        create(callback, lane, due, request, body, '', gate, now)
+        local callback, lane, due, request, gate, body, body_logged = unpack(ARGV, first + 7 * c, first + 7 * c + 6)
+        create(callback, lane, due, request, gate, { text = body, shared = '', logged = tonumber(body_logged) }, now)
         if r[1] then
           redis.call('HSET', key('message', callback), 'source', id, 'sourceQueue', r[1])
           redis.call('SADD', key('waits', id), callback)
@@ -134,9 +152,11 @@ end
 
 -- What broke halfway is in no stream any more: it becomes a dead letter that says why.
 local function rescue(id, why)
-  local r = redis.call('HMGET', key('message', id), 'queue', 'flow', 'source', 'sourceQueue', 'state')
+  local r = redis.call('HMGET', key('message', id), 'queue', 'flow', 'source', 'sourceQueue', 'state', 'created', 'event')
   if not r[5] or r[5] == 'waiting' or redis.call('HEXISTS', key('active', node), id) == 1 then return end
-  bury(id, text(now) .. '-' .. text(redis.call('INCR', key('sequence'))), '0', '', '', 'unusable record: ' .. why)
+  why = 'unusable record: ' .. why
+  log_end(id, log(id, 'FAILED', r[6], r[7] or r[6], cjson.encode({ error = why, status = 0 }), '', now))
+  bury(id, text(now) .. '-' .. text(redis.call('INCR', key('sequence'))), '0', '', '', why)
   leave(id, r)
 end
 
@@ -149,6 +169,6 @@ for number = 1, tonumber(ARGV[6]) do
     answer[number + 1] = 'broken'
   end
 end
-open_touched(now)
+finish(now)
 shed_finished()
 return answer

@@ -9,10 +9,12 @@
 --   ARGV[5]  endpoints (JSON text), "" to remove the topic
 --   ARGV[6]  default headers (JSON text), "" for none
 --   ARGV[7]  created at, ms
+--   ARGV[8]  topics at most, 0 for any number
 --
 --   returns  {"ok", revision}; the same answer when the call arrives again
 --            {"changed"}: the topic is another by now: read it and decide again
 --            {"used", id}: it can't be removed while that schedule publishes to it
+--            {"full"}: it would be a new one, and there are as many as may be
 --            {"clock", last}
 --   writes   topic:<name> topics sequence receipt:<call> clock
 
@@ -30,6 +32,9 @@ if ARGV[5] == '' then
   local user = redis.call('SRANDMEMBER', key('scheduled', name))
   if user then return { 'used', user } end
 end
+
+local most = tonumber(ARGV[8])
+if ARGV[4] == '' and most > 0 and redis.call('SCARD', key('topics')) >= most then return { 'full' } end
 
 local revision = text(redis.call('INCR', key('sequence')))
 redis.call('DEL', topic)

@@ -14,6 +14,8 @@ extension RequestError {
     package static let unsupportedDestination = RequestError(status: 400, text: "not supported")
     package static let deduplicationColon = RequestError(
         status: 400, text: "DeduplicationId cannot contain ':'")
+    package static let deduplicationBlank = RequestError(
+        status: 400, text: "DeduplicationId cannot contain blanks")
     package static let routeNotFound = RequestError(status: 404, text: "not found")
     package static let storageUnavailable = RequestError(status: 503, text: "storage unavailable")
     package static let storageOutcomeUnknown = RequestError(
@@ -43,12 +45,12 @@ extension RequestError {
         RequestError(status: 404, text: "message \(id) not found")
     }
 
-    package static func deadLetterNotFound(_ id: String) -> RequestError {
-        RequestError(status: 404, text: "dlq message \(id) not found")
-    }
-
     package static func queueNotFound(_ name: String) -> RequestError {
         RequestError(status: 404, text: "queue \(name) not found")
+    }
+
+    package static func deadLetterNotFound(_ id: String) -> RequestError {
+        RequestError(status: 404, text: "dlq message \(id) not found")
     }
 
     package static func flowNotFound(_ key: String) -> RequestError {

@@ -48,7 +48,7 @@ struct HeaderSource {
 
     /// `Upstash-Header-Forward: true`. A header forwarded by name is what its publisher wants to arrive: it stands
     /// instead of the request's own.
-    private func addRequestHeaders(to map: inout HeaderMap, isAuthenticatedByQuery: Bool) throws(RequestError) {
+    func addRequestHeaders(to map: inout HeaderMap, isAuthenticatedByQuery: Bool) throws(RequestError) {
         let explicit = Set(map.entries.map(\.name))
         for field in headers {
             let name = HeaderName.canonical(field.name)

@@ -78,7 +78,7 @@ package struct QueueSettings: Sendable, Hashable {
     package var parallelism: Int64?
     package var isPaused: Bool?
 
-    package static func read(_ body: [UInt8]) throws(RequestError) -> QueueSettings {
+    package static func read(_ body: [UInt8], limits: Limits = Limits()) throws(RequestError) -> QueueSettings {
         let value: JSONValue
         do { value = try JSONValue.read(body) } catch { throw .badRequest("invalid JSON body: \(error.description)") }
         guard let object = value.object else { throw .badRequest("invalid JSON body: not an object") }
@@ -91,6 +91,7 @@ package struct QueueSettings: Sendable, Hashable {
             guard let number = value.int, number >= 1 else {
                 throw .badRequest("parallelism must be a whole number from 1")
             }
+            if let most = limits.maxQueueParallelism, number > most { throw .quota("maxQueueParallelism", limit: most) }
             settings.parallelism = min(Int64(number), FlowControl.mostStarts)
         }
         if let value = object["paused"], value != .null {

@@ -33,6 +33,13 @@ package struct Limits: Sendable, Hashable {
     package var maxEventsCount = 1000
     package var maxLogsCount = 1000
     package var defaultLogsCount = 100
+    /// Bytes of a body that the log keeps.
+    package var logBodyBytes = 16 << 10
+    /// How many there may be; nil for any number; over it 412.
+    package var maxQueues: Int64?
+    package var maxQueueParallelism: Int64?
+    package var maxSchedules: Int64?
+    package var maxTopics: Int64?
     /// Seconds.
     package var logRetention: Int64 = 14 * 86_400
     /// Seconds.

@@ -25,12 +25,15 @@ package struct NewMessage: Sendable, Hashable {
     package var body: [UInt8]
     /// When it may be delivered; never before the record's creation.
     package var due: Timestamp
+    /// What its deduplication id is kept under; nil without one.
+    package var dedup: String?
 
-    package init(id: MessageID, record: MessageRecord, body: [UInt8], due: Timestamp) {
+    package init(id: MessageID, record: MessageRecord, body: [UInt8], due: Timestamp, dedup: String? = nil) {
         self.id = id
         self.record = record
         self.body = body
         self.due = due
+        self.dedup = dedup
     }
 
     package var lane: String { record.lane }

@@ -19,6 +19,7 @@ extension MessageRecord {
             if let failureCallback { failureCallback.write("failureCallback", to: &json) }
             json.field("labels", ifAny: labels)
             if let flowControl { flowControl.write(to: &json) }
+            if let redaction { redaction.write(to: &json) }
             json.field("version", version.rawValue)
             json.field("callerIp", callerIP)
             json.field("createdAt", createdAt)
@@ -37,7 +38,8 @@ extension MessageRecord {
             retryDelay: try members.optionalString("retryDelay"), timeout: try members.optionalInt("timeout"),
             callback: try members.callback("callback"), failureCallback: try members.callback("failureCallback"),
             labels: try members.strings("labels"), flowControl: try members.flowControl("flowControl"),
-            version: try members.version("version"), callerIP: try members.string("callerIp"),
+            redaction: try members.redaction("redact"), version: try members.version("version"),
+            callerIP: try members.string("callerIp"),
             createdAt: try members.time("createdAt"), notBefore: try members.time("notBefore"))
     }
 }
@@ -72,6 +74,18 @@ extension CallbackSettings {
     }
 }
 
+extension Redaction {
+    fileprivate func write(to json: inout JSONText) {
+        json.key("redact")
+        json.object { json in
+            json.field("body", hidesBody)
+            json.field("bodyDigest", ifAny: bodyDigest)
+            json.field("allHeaders", hidesAllHeaders)
+            json.field("headers", ifAny: headers)
+        }
+    }
+}
+
 extension FlowControl {
     fileprivate func write(to json: inout JSONText) {
         json.key("flowControl")
@@ -96,6 +110,14 @@ extension JSONMembers {
         return FlowControl(
             key: try members.string("key"), parallelism: try members.optionalInt("parallelism"),
             rate: try members.optionalInt("rate"), period: try members.int("period"))
+    }
+
+    fileprivate func redaction(_ key: String) throws(JSONError) -> Redaction? {
+        guard let value = self[key] else { return nil }
+        let members = try JSONMembers(value, of: key)
+        return Redaction(
+            body: members["body"] == .bool(true), allHeaders: members["allHeaders"] == .bool(true),
+            headers: try members.strings("headers"), bodyDigest: try members.optionalString("bodyDigest"))
     }
 
     fileprivate func method(_ key: String) throws(JSONError) -> Method {

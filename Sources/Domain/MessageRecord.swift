@@ -56,6 +56,8 @@ package struct MessageRecord: Sendable, Hashable {
     package var failureCallback: CallbackSettings?
     package var labels: [String]
     package var flowControl: FlowControl?
+    /// What of it the API hides.
+    package var redaction: Redaction?
     package var version: APIVersion
     package var callerIP: String
     package var createdAt: Timestamp
@@ -66,7 +68,8 @@ package struct MessageRecord: Sendable, Hashable {
         url: String, method: Method = .post, header: HeaderMap = [:], topic: String? = nil, endpoint: String? = nil,
         queue: String? = nil, schedule: String? = nil, retries: Int = 3, retryDelay: String? = nil,
         timeout: Int? = nil, callback: CallbackSettings? = nil, failureCallback: CallbackSettings? = nil,
-        labels: [String] = [], flowControl: FlowControl? = nil, version: APIVersion = .v2, callerIP: String,
+        labels: [String] = [], flowControl: FlowControl? = nil, redaction: Redaction? = nil,
+        version: APIVersion = .v2, callerIP: String,
         createdAt: Timestamp, notBefore: Timestamp
     ) {
         self.url = url
@@ -83,6 +86,7 @@ package struct MessageRecord: Sendable, Hashable {
         self.failureCallback = failureCallback
         self.labels = labels
         self.flowControl = flowControl
+        self.redaction = redaction
         self.version = version
         self.callerIP = callerIP
         self.createdAt = createdAt

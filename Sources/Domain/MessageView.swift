@@ -25,16 +25,24 @@ package enum MessageView {
     }
 
     /// Contract dlq.md §1.
-    package static func json(of message: Message, dead: DeadLetter) -> [UInt8] {
-        var json = JSONText(capacity: 512 + message.body.count + dead.body.count)
+    ///
+    /// - Parameter trimBody: bytes that bodies are cut to.
+    package static func write(
+        _ message: Message, dead: DeadLetter, to json: inout JSONText, _ trimBody: Int? = nil
+    ) {
+        func trimmed(_ body: [UInt8]) -> [UInt8] {
+            trimBody.map { UTF8Text.withoutCutCharacter(Array(body.prefix($0))) } ?? body
+        }
+        var message = message
+        // A hidden body is told by the digest of the whole of it.
+        if message.record.redaction?.hidesBody != true { message.body = trimmed(message.body) }
         json.object { json in
             write(message, to: &json)
             json.field("dlqId", dead.dlqId)
             json.field("responseStatus", dead.status)
             if let header = dead.header { json.field("responseHeader", header) }
-            json.body("responseBody", dead.body)
+            json.body("responseBody", trimmed(dead.body))
         }
-        return json.bytes
     }
 
     private static func write(_ message: Message, to json: inout JSONText) {
@@ -44,8 +52,12 @@ package enum MessageView {
         json.field("endpointName", ifAny: record.endpoint)
         json.field("url", record.url)
         json.field("method", record.method.rawValue)
-        json.field("header", record.shownHeader)
-        json.body("body", message.body)
+        json.field("header", record.shown(record.shownHeader))
+        if let mark = record.bodyMark(message.body) {
+            json.field("body", mark)
+        } else {
+            json.body("body", message.body)
+        }
         json.field("maxRetries", record.retries)
         json.field("retryDelayExpression", ifAny: record.retryDelay)
         json.field("timeout", ifAny: record.timeout)
@@ -72,13 +84,17 @@ package enum MessageView {
     }
 
     static func writeCallbacks(_ record: MessageRecord, to json: inout JSONText) {
-        write(record.callback, "callback", to: &json)
-        write(record.failureCallback, "failureCallback", to: &json)
+        write(record.callback, "callback", "Header", of: record, to: &json)
+        write(record.failureCallback, "failureCallback", "Header", of: record, to: &json)
     }
 
-    private static func write(_ settings: CallbackSettings?, _ name: String, to json: inout JSONText) {
+    /// - Parameter suffix: of the field for forwarded headers: `Header`, in logs `Headers`.
+    static func write(
+        _ settings: CallbackSettings?, _ name: String, _ suffix: String, of record: MessageRecord,
+        to json: inout JSONText
+    ) {
         guard let settings else { return }
         json.field(name, settings.url)
-        if !settings.header.isEmpty { json.field(name + "Header", settings.header) }
+        if !settings.header.isEmpty { json.field(name + suffix, record.shown(settings.header)) }
     }
 }

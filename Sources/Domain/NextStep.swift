@@ -86,9 +86,10 @@ extension CallbackSettings {
         let record = MessageRecord(
             url: url, method: method, header: header, retries: retries ?? source.record.retries,
             retryDelay: retryDelay, timeout: timeout, callback: callback, failureCallback: failureCallback,
-            labels: labels, flowControl: flowControl, version: source.record.version, callerIP: source.record.callerIP,
-            createdAt: now,
-            notBefore: due)
+            labels: labels, flowControl: flowControl,
+            // An envelope holds what its source hides.
+            redaction: source.record.redaction.map { _ in Redaction(body: true).sealing(body) },
+            version: source.record.version, callerIP: source.record.callerIP, createdAt: now, notBefore: due)
         return NewMessage(id: MessageID.make(now: now), record: record, body: body, due: due)
     }
 }

@@ -133,16 +133,21 @@ struct OptionReader {
         }
     }
 
-    func refuseUnsupported() throws(RequestError) {
-        for key in PublishOptions.unsupported {
-            guard let option = options.single[key] else { continue }
-            switch key {
-            case .contentBasedDeduplication: if try !flag(key) { continue }
-            case .deduplicationID: if option.value.utf8.contains(UInt8(ascii: ":")) { throw .deduplicationColon }
-            default: break
-            }
-            throw option.error("not supported by this version of Roost")
+    /// With both headers the explicit id wins.
+    func deduplication() throws(RequestError) -> Deduplication? {
+        let byContent = try flag(.contentBasedDeduplication)
+        guard let option = options.single[.deduplicationID] else { return byContent ? .content : nil }
+        if option.value.utf8.contains(UInt8(ascii: ":")) { throw .deduplicationColon }
+        if option.value.unicodeScalars.contains(where: \.properties.isWhitespace) { throw .deduplicationBlank }
+        return .id(option.value)
+    }
+
+    func redaction() throws(RequestError) -> Redaction? {
+        guard let option = options.single[.redactFields] else { return nil }
+        guard let redaction = Redaction(option.value) else {
+            throw option.error("\(quoted(option)) is not a list of body, header, header[Name]")
         }
+        return redaction
     }
 
     /// Options without a URL configure nothing, but are read all the same: a mistake in them is a mistake.
@@ -153,7 +158,6 @@ struct OptionReader {
         if depth > Self.deepest { throw any.error("nested deeper than \(Self.deepest)") }
         let reader = OptionReader(options: PublishOptions(options), now: now, limits: limits, version: version)
         try reader.refuseForbidden()
-        try reader.refuseUnsupported()
         var settings = CallbackSettings(url: "")
         settings.method = try reader.method() ?? .post
         settings.header = try reader.forwarded()

@@ -16,7 +16,7 @@ package enum PublishAnswer: Sendable {
 
     case url(Entry)
     case topic([Entry])
-    case schedule(id: String)
+    case schedule(id: String, isDeduplicated: Bool = false)
     /// A batch item that was well formed and still could not be published.
     case failed(RequestError)
 
@@ -41,7 +41,7 @@ package enum PublishAnswer: Sendable {
         case .failed(let error): return error.status
         case .url(let entry): if entry.isDeduplicated { return 202 }
         case .topic(let entries): if !entries.isEmpty, entries.allSatisfy(\.isDeduplicated) { return 202 }
-        case .schedule: break
+        case .schedule(_, let isDeduplicated): if isDeduplicated { return 202 }
         }
         switch version {
         case .v1: return 201
@@ -56,7 +56,11 @@ package enum PublishAnswer: Sendable {
             json.array { json in
                 for entry in entries { entry.write(to: &json) }
             }
-        case .schedule(let id): json.object { $0.field("scheduleId", id) }
+        case .schedule(let id, let isDeduplicated):
+            json.object { json in
+                json.field("scheduleId", id)
+                if isDeduplicated { json.field("deduplicated", true) }
+            }
         case .failed(let error): json.object { $0.field("error", error.text) }
         }
     }

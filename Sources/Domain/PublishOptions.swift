@@ -46,14 +46,6 @@ struct PublishOptions {
         case redactFields = "redact-fields"
     }
 
-    /// Features this version lacks: they are refused, never silently ignored. A version that serves one deletes its
-    /// line.
-    static let unsupported: [Key] = [
-        .deduplicationID,
-        .contentBasedDeduplication,
-        .redactFields,
-    ]
-
     /// What makes no sense for a callback (contract callbacks.md §4).
     static let forbiddenOnCallbacks: [Key] = [
         .cron, .scheduleID, .queueName, .deduplicationID, .contentBasedDeduplication, .redactFields,

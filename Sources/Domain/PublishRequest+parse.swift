@@ -18,7 +18,6 @@ extension PublishRequest {
                 + query.compactMap { PublishOption($0, level: .query) }
                 + (topicDefaults?.fields ?? []).compactMap { PublishOption($0, level: .topicDefault) })
         let reader = OptionReader(options: options, now: context.now, limits: limits, version: context.version)
-        try reader.refuseUnsupported()
         var settings = MessageSettings()
         settings.method = try reader.method() ?? .post
         settings.retries = try reader.retries() ?? Int(clamping: limits.defaultRetries)
@@ -29,6 +28,7 @@ extension PublishRequest {
         settings.failureCallback = try reader.failureCallback(depth: 1)
         settings.flowControl = try reader.flowControl()
         settings.queue = try reader.queue()
+        settings.redaction = try reader.redaction()
         if let queue = context.queue {
             try NameGrammar.check(queue, kind: "queue")
             settings.queue = queue
@@ -42,7 +42,8 @@ extension PublishRequest {
         if body.count > limits.maxMessageBytes { throw .messageTooLarge(limit: limits.maxMessageBytes) }
         return PublishRequest(
             destination: destination, settings: settings, body: body, version: context.version,
-            callerIP: context.callerIP, createdAt: context.now, notBefore: notBefore, schedule: schedule)
+            callerIP: context.callerIP, createdAt: context.now, notBefore: notBefore,
+            deduplication: try reader.deduplication(), schedule: schedule)
     }
 
     /// The default headers of a topic, checked as a publish would read them. Blank values are dropped; names that are

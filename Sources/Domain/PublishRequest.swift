@@ -10,6 +10,7 @@ package struct PublishRequest: Sendable, Hashable {
     package var createdAt: Timestamp
     /// `createdAt` or later.
     package var notBefore: Timestamp
+    package var deduplication: Deduplication?
     /// With `Upstash-Cron`: nothing is sent now, a schedule is made.
     package var schedule: ScheduleRequest?
 
@@ -29,9 +30,11 @@ package struct PublishRequest: Sendable, Hashable {
             queue: settings.queue, retries: settings.retries, retryDelay: settings.retryDelay,
             timeout: settings.timeout,
             callback: settings.callback, failureCallback: settings.failureCallback, labels: settings.labels,
-            flowControl: settings.flowControl, version: version, callerIP: callerIP, createdAt: createdAt,
-            notBefore: notBefore)
-        return NewMessage(id: MessageID.make(now: createdAt), record: record, body: body, due: notBefore)
+            flowControl: settings.flowControl, redaction: settings.redaction?.sealing(body), version: version,
+            callerIP: callerIP, createdAt: createdAt, notBefore: notBefore)
+        return NewMessage(
+            id: MessageID.make(now: createdAt), record: record, body: body, due: notBefore,
+            dedup: deduplication?.key(of: self, endpoint: topic == nil ? nil : url))
     }
 }
 
@@ -57,6 +60,7 @@ package struct MessageSettings: Sendable, Hashable {
     package var failureCallback: CallbackSettings?
     package var queue: String?
     package var flowControl: FlowControl?
+    package var redaction: Redaction?
 
     package init() {}
 }

@@ -25,8 +25,8 @@ extension Schedule {
             json.field("createdAt", createdAt)
             json.field("destination", destination)
             json.field("method", template.method.rawValue)
-            json.field("header", template.header)
-            json.body("body", body)
+            json.field("header", template.shown(template.header))
+            if let mark = template.bodyMark(body) { json.field("body", mark) } else { json.body("body", body) }
             json.field("retries", template.retries)
             json.field("retryDelayExpression", ifAny: template.retryDelay)
             if let delay { json.field("delay", delay) }

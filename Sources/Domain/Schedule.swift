@@ -65,7 +65,8 @@ extension PublishRequest {
             schedule: id,
             retries: settings.retries, retryDelay: settings.retryDelay, timeout: settings.timeout,
             callback: settings.callback, failureCallback: settings.failureCallback, labels: settings.labels,
-            flowControl: settings.flowControl, version: version, callerIP: callerIP, createdAt: createdAt,
+            flowControl: settings.flowControl, redaction: settings.redaction?.sealing(body), version: version,
+            callerIP: callerIP, createdAt: createdAt,
             notBefore: createdAt)
         return Schedule(
             id: id, cron: schedule.cron.text, template: template, body: body, delay: schedule.delay,

@@ -44,7 +44,8 @@ package struct Janitor: Sendable {
             Scripts.collect,
             [
                 .integer(settings.keepDelivered.milliseconds), .integer(settings.endedFor.milliseconds),
-                .integer(settings.deadLetterRetention.milliseconds), .integer(200),
+                .integer(settings.deadLetterRetention.milliseconds), .integer(settings.logRetention.milliseconds),
+                .integer(200),
             ])
         return reply.count == 3 && reply[2].int64 == 1
     }

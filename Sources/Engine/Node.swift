@@ -16,10 +16,14 @@ package enum WakeEvent: Sendable, Equatable {
     case due(Int64)
     /// A schedule runs at this time (ms since 1970), earlier than all before.
     case tick(Int64)
+    /// The signing keys were rotated.
+    case keys
 
     package init?(payload: String) {
         if payload == "open" {
             self = .open
+        } else if payload == "keys" {
+            self = .keys
         } else if payload.hasPrefix("due "), let time = Int64(payload.dropFirst(4)) {
             self = .due(time)
         } else if payload.hasPrefix("tick "), let time = Int64(payload.dropFirst(5)) {
@@ -42,6 +46,8 @@ package final class Node: Sendable {
     package let held: HeldMessages
     package let pulse = Pulse()
 
+    private let store: Store
+    private let keys: SigningKeyring
     private let scripts: ScriptCaller
     private let settings: EngineSettings
     private let logger: Logger
@@ -55,7 +61,7 @@ package final class Node: Sendable {
         name = "node-" + String(UInt64.random(in: .min ... .max), radix: 36)
         var logger = store.logger
         logger[metadataKey: "node"] = "\(name)"
-        (self.settings, self.logger) = (settings, logger)
+        (self.settings, self.logger, self.store, self.keys) = (settings, logger, store, keys)
         scripts = store.scripts
         held = HeldMessages()
         let (held, name, scripts) = (held, name, scripts)
@@ -108,11 +114,21 @@ package final class Node: Sendable {
         switch event {
         case .subscribed:
             wakeDeliverer()
+            Task { await self.readKeys() }
             promoter.lookAgain()
             scheduleRunner.lookAgain()
         case .open: wakeDeliverer()
         case .due(let time): promoter.note(due: time)
         case .tick(let time): scheduleRunner.note(tick: time)
+        case .keys: Task { await self.readKeys() }
+        }
+    }
+
+    private func readKeys() async {
+        do {
+            keys.replace(try await store.signingKeys(initial: keys.keys))
+        } catch {
+            logger.warning("the rotated signing keys could not be read, trying again in a moment: \(error)")
         }
     }
 

@@ -110,7 +110,13 @@ final class Publisher: Sendable {
                 switch reply.count > index + 1 ? reply[index + 1].string : nil {
                 case "stored": waiting.answer(.success(.stored))
                 case "topic": waiting.answer(.success(.topicChanged))
-                default: waiting.answer(.failure(.broken("publish answered \(reply.count) values for \(batch.count)")))
+                case "queues": waiting.answer(.success(.tooManyQueues))
+                default:
+                    if reply.count > index + 1, let originals = reply[index + 1].array {
+                        waiting.answer(.success(.duplicates(originals.map { $0.string ?? "" })))
+                        continue
+                    }
+                    waiting.answer(.failure(.broken("publish answered \(reply.count) values for \(batch.count)")))
                 }
             }
         } catch {
@@ -124,7 +130,10 @@ final class Publisher: Sendable {
     }
 
     private func arguments(_ batch: [Waiting]) -> [RedisPart] {
-        var parts: [RedisPart] = [.integer(settings.endedFor.milliseconds), .integer(Int64(batch.count))]
+        var parts: [RedisPart] = [
+            .integer(settings.endedFor.milliseconds), .integer(settings.deduplicationWindow.milliseconds),
+            .integer(settings.maxQueues), .integer(Int64(batch.count)),
+        ]
         for waiting in batch {
             let item = waiting.item
             let shared = item.entries.count > 1 && item.body.count > settings.sharedBodyBytes
@@ -132,6 +141,7 @@ final class Publisher: Sendable {
             parts.append(.text(item.topic?.revision ?? ""))
             parts.append(.bytes(item.body))
             parts.append(.text(shared ? Self.digest(item.body) : ""))
+            parts.append(.integer(Int64(item.hidesBody ? 0 : settings.logBodyBytes)))
             parts.append(.integer(Int64(item.entries.count)))
             for entry in item.entries {
                 parts.append(.text(entry.id))
@@ -139,6 +149,7 @@ final class Publisher: Sendable {
                 parts.append(.integer(entry.due.milliseconds))
                 parts.append(.bytes(entry.request))
                 parts.append(.text(entry.gate))
+                parts.append(.text(entry.dedup))
             }
         }
         return parts

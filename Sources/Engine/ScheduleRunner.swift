@@ -165,7 +165,9 @@ package final class ScheduleRunner: Sendable {
                 .text(item.id), .text(item.revision), .text(item.due),
                 .text(item.run.next.map { String($0.milliseconds) } ?? ""), .integer(item.run.missed),
                 .text(item.run.error ?? ""), .text(item.topic?.name ?? ""), .text(item.topic?.revision ?? ""),
-                .bytes(item.body), .text(isShared ? Publisher.digest(item.body) : ""), .integer(Int64(messages.count)),
+                .bytes(item.body), .text(isShared ? Publisher.digest(item.body) : ""),
+                .integer(Int64(messages.first.map { store.settings.logBytes(of: $0.record) } ?? 0)),
+                .integer(Int64(messages.count)),
             ]
             for message in messages {
                 parts += [

@@ -13,16 +13,45 @@ package struct ScriptCaller: Sendable {
     package let metrics: EngineMetrics
 
     /// One attempt; a `clock` refusal is answered by asking Redis for the time and trying once more.
-    package func once(_ script: Script, _ arguments: [RedisPart]) async throws(RedisError) -> [RedisValue] {
-        let reply = try await send(script, arguments)
+    package func once(
+        _ script: Script, _ arguments: [RedisPart], root: String? = nil
+    ) async throws(RedisError) -> [RedisValue] {
+        let reply = try await send(script, arguments, root)
         guard reply.first?.string == "clock" else { return reply }
         try await clock.sync(over: redis, refusedAt: reply.count > 1 ? reply[1].int64 : nil)
-        return try await send(script, arguments)
+        return try await send(script, arguments, root)
     }
 
-    private func send(_ script: Script, _ arguments: [RedisPart]) async throws(RedisError) -> [RedisValue] {
+    /// Where memory is short the log goes, segment by segment, before anything is refused.
+    private func send(
+        _ script: Script, _ arguments: [RedisPart], _ root: String?
+    ) async throws(RedisError) -> [RedisValue] {
+        while true {
+            do {
+                return try await run(script, arguments, root)
+            } catch {
+                guard error.isOutOfMemory, try await shedLog() else { throw error }
+            }
+        }
+    }
+
+    /// False where nothing of the log is left.
+    private func shedLog() async throws(RedisError) -> Bool {
+        let reply = try await run(Scripts.logShed, [], nil)
+        guard reply.count == 3, let events = reply[1].int64, events > 0 else { return false }
+        logger.warning(
+            "Redis is out of memory: dropped \(events) events of the log, \(reply[2].int64 ?? 0) bytes are left")
+        // Redis frees what was unlinked a moment later.
+        try? await Task.sleep(for: .milliseconds(5))
+        return true
+    }
+
+    private func run(
+        _ script: Script, _ arguments: [RedisPart], _ root: String?
+    ) async throws(RedisError) -> [RedisValue] {
         let start = ContinuousClock.now
-        let reply = try await redis.run(script, keys: [root], arguments: [.text(clock.argument)] + arguments)
+        let reply = try await redis.run(
+            script, keys: [root ?? self.root], arguments: [.text(clock.argument)] + arguments)
         metrics.scriptTook(script.name, ContinuousClock.now - start)
         guard let values = reply.array else { throw .server("\(script.name) answered no array") }
         return values
@@ -30,14 +59,16 @@ package struct ScriptCaller: Sendable {
 
     /// Sends the call again until it is answered or `deadline` has passed. Redis being away, loading or read-only is
     /// waited out; any other error reply ends it.
+    ///
+    /// - Parameter root: the key it works on where that is not the root of messages.
     package func untilAnswered(
-        _ script: Script, _ arguments: [RedisPart], deadline: ContinuousClock.Instant
+        _ script: Script, _ arguments: [RedisPart], root: String? = nil, deadline: ContinuousClock.Instant
     ) async throws(StoreError) -> [RedisValue] {
         var unknown = false
         var pause = Duration.milliseconds(5)
         while true {
             do throws(RedisError) {
-                let reply = try await once(script, arguments)
+                let reply = try await once(script, arguments, root: root)
                 guard reply.first?.string != "clock" else { throw .notSent("clock") }
                 return reply
             } catch {

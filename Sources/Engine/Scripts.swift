@@ -1,5 +1,5 @@
-/// The Lua transitions of `lua/`, embedded in the binary when it is built and prepended with `prelude.lua` and
-/// `messages.lua`.
+/// The Lua transitions of `lua/`, embedded in the binary when it is built and prepended with `prelude.lua`, `log.lua` and
+/// `messages.lua`, those that read lists with `reading.lua`, too.
 
 import RedisLink
 
@@ -13,6 +13,15 @@ package enum Scripts {
     package static let renew = load("renew", PackageResources.renew_lua)
     package static let reclaim = load("reclaim", PackageResources.reclaim_lua)
     package static let cancel = load("cancel", PackageResources.cancel_lua)
+    package static let countCall = load("count_call", PackageResources.count_call_lua)
+    package static let deadDrop = load("dead_drop", PackageResources.dead_drop_lua)
+    package static let deadRetry = load("dead_retry", PackageResources.dead_retry_lua)
+    package static let keysRotate = load("keys_rotate", PackageResources.keys_rotate_lua)
+    package static let list = load("list", PackageResources.list_lua, reads: true)
+    package static let logScan = load("log_scan", PackageResources.log_scan_lua, reads: true)
+    package static let logGet = load("log_get", PackageResources.log_get_lua, reads: true)
+    package static let logHistory = load("log_history", PackageResources.log_history_lua, reads: true)
+    package static let logShed = load("log_shed", PackageResources.log_shed_lua)
     package static let topicEdit = load("topic_edit", PackageResources.topic_edit_lua)
     package static let schedulePut = load("schedule_put", PackageResources.schedule_put_lua)
     package static let scheduleSet = load("schedule_set", PackageResources.schedule_set_lua)
@@ -24,8 +33,10 @@ package enum Scripts {
     package static let measure = load("measure", PackageResources.measure_lua)
     package static let collect = load("collect", PackageResources.collect_lua)
 
-    private static func load(_ name: String, _ body: [UInt8]) -> Script {
-        let prelude = PackageResources.prelude_lua + PackageResources.messages_lua
+    private static func load(_ name: String, _ body: [UInt8], reads: Bool = false) -> Script {
+        let prelude =
+            PackageResources.prelude_lua + PackageResources.log_lua + PackageResources.messages_lua
+            + (reads ? PackageResources.reading_lua : [])
         return Script(name: name, source: compose(prelude: prelude, body: body))
     }
 

@@ -166,21 +166,33 @@ package final class Settler: Sendable {
             case .retry(let at): parts += [.text("retry"), .text(cancelled), .integer(at.milliseconds)]
             case .dead(let id): parts += [.text("dead"), .text(cancelled), .text(id)]
             }
-            if attempt.deadLetterID != nil, let response = attempt.outcome.response {
-                parts += [.integer(Int64(response.status)), .bytes(response.headers.json), .bytes(response.body)]
+            let response = attempt.outcome.response
+            parts.append(.integer(Int64(attempt.outcome.status)))
+            if attempt.deadLetterID != nil, let response {
+                parts += [.bytes(response.headers.json), .bytes(response.body)]
+            } else if attempt.outcome.isSuccess {
+                parts += [.text(""), .text("")]
             } else {
-                parts += [.integer(Int64(attempt.outcome.status)), .text(""), .text("")]
+                parts += [.text(""), .bytes(Array((response?.body ?? []).prefix(settings.logBodyBytes)))]
             }
             parts.append(.text(attempt.error))
+            parts.append(.bytes(detail(of: attempt)))
+            parts.append(.integer(Int64(settings.logBodyBytes)))
             parts.append(.integer(Int64(attempt.callbacks.count)))
             for (callback, request) in attempt.callbacks {
                 parts += [
                     .text(callback.id.text), .text(callback.lane), .integer(callback.due.milliseconds),
                     .bytes(request), .text(callback.gate), .bytes(callback.body),
+                    .integer(Int64(settings.logBytes(of: callback.record))),
                 ]
             }
         }
         return parts
+    }
+
+    private func detail(of attempt: SettledAttempt) -> [UInt8] {
+        if attempt.outcome.isSuccess { return [] }
+        return LogDetail.encode(attempt.outcome, error: attempt.error, mostBytes: settings.logBodyBytes)
     }
 }
 

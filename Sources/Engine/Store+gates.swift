@@ -106,8 +106,15 @@ extension Store {
         return (0...(text.count - part.count)).contains { text[$0..<($0 + part.count)].elementsEqual(part) }
     }
 
-    /// False where it names a queue that does not exist; a flow key that is unknown is no error.
-    package func change(queue name: String, _ change: GateChange) async throws(StoreError) -> Bool {
+    package enum GateResult: String, Sendable {
+        case changed = "ok"
+        /// No such queue; a flow key that is unknown is no error.
+        case missing
+        /// It would be a new queue, and there are as many as may be.
+        case tooManyQueues = "full"
+    }
+
+    package func change(queue name: String, _ change: GateChange) async throws(StoreError) -> GateResult {
         try await set("queue:" + name, change, name: name)
     }
 
@@ -115,13 +122,13 @@ extension Store {
         _ = try await set("flow:" + Lane.flowPart(key), change, name: key)
     }
 
-    private func set(_ lane: String, _ change: GateChange, name: String) async throws(StoreError) -> Bool {
+    private func set(_ lane: String, _ change: GateChange, name: String) async throws(StoreError) -> GateResult {
         func text(_ value: Int64?) -> RedisPart { .text(value.map { String($0) } ?? "") }
         func flag(_ value: Bool) -> RedisPart { .text(value ? "1" : "0") }
         let words: [RedisPart] =
             switch change {
             case .put(let parallelism, let paused):
-                [.text("put"), text(parallelism), paused.map(flag) ?? .text(""), .text("")]
+                [.text("put"), text(parallelism), paused.map(flag) ?? .text(""), .integer(settings.maxQueues)]
             case .pause: [.text("pause"), .text(""), .text(""), .text("")]
             case .resume: [.text("resume"), .text(""), .text(""), .text("")]
             case .pin(let parallelism, let rate, let period):
@@ -133,7 +140,7 @@ extension Store {
         let reply = try await scripts.untilAnswered(
             Scripts.gateSet, [.text(lane)] + words + [.text(name), .text(callIdentifier())],
             deadline: .now + settings.storeTimeout)
-        return reply.first?.string == "ok"
+        return reply.first?.string.flatMap(GateResult.init(rawValue:)) ?? .missing
     }
 
     /// Removes the queue and cancels what it holds and is not in flight. Answers how many were cancelled.

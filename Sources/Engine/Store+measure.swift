@@ -10,6 +10,10 @@ package struct StoreGauges: Sendable, Equatable {
     package var oldestDue: Timestamp?
     package var deadLetters: Int64
     package var openLanes: Int64
+    package var logBytes: Int64
+    /// Ever written, and of those what went before its time because memory was short.
+    package var logEvents: Int64
+    package var logShed: Int64
     /// In their lanes and held by no node.
     package var waiting: [LaneKind: Int64]
     /// By all nodes together.
@@ -28,6 +32,9 @@ package struct StoreGauges: Sendable, Equatable {
         }
         page.gauge("roost_dead_letters", "Dead letters kept.", Double(deadLetters))
         page.gauge("roost_open_lanes", "Lanes in the ring.", Double(openLanes))
+        page.gauge("roost_log_bytes", "Size of the log.", Double(logBytes))
+        page.counter("roost_log_events_total", "Events written to the log.", Int(logEvents))
+        page.counter("roost_log_shed_events_total", "Events dropped before their time, for want of room.", Int(logShed))
         let age = oldestDue.map { max(0, now.milliseconds(since: $0)) } ?? 0
         page.gauge(
             "roost_oldest_due_age_seconds", "How long the oldest due message waits to be moved.", Double(age) / 1000)
@@ -39,16 +46,17 @@ extension Store {
     package func measure() async -> StoreGauges? {
         let kinds = LaneKind.allCases
         guard let reply = try? await scripts.once(Scripts.measure, kinds.map { .text($0.rawValue) }),
-            reply.count == 6 + 2 * kinds.count, reply[0].string == "ok"
+            reply.count == 9 + 2 * kinds.count, reply[0].string == "ok"
         else { return nil }
         let numbers = reply.map { $0.int64 ?? 0 }
         var gauges = StoreGauges(
             live: numbers[1], due: numbers[2],
             oldestDue: reply[3].string.flatMap { Int64($0) }.map { Timestamp(milliseconds: $0) },
-            deadLetters: numbers[4], openLanes: numbers[5], waiting: [:], held: [:])
+            deadLetters: numbers[4], openLanes: numbers[5], logBytes: numbers[6], logEvents: numbers[7],
+            logShed: numbers[8], waiting: [:], held: [:])
         for (index, kind) in kinds.enumerated() {
-            gauges.waiting[kind] = numbers[6 + 2 * index]
-            gauges.held[kind] = numbers[7 + 2 * index]
+            gauges.waiting[kind] = numbers[9 + 2 * index]
+            gauges.held[kind] = numbers[10 + 2 * index]
         }
         return gauges
     }

@@ -5,18 +5,33 @@ import Logging
 import RedisLink
 
 extension Store {
-    package enum PutResult: Sendable, Equatable { case stored, topicMissing }
+    package enum PutResult: Sendable, Equatable {
+        case stored, topicMissing
+        /// It repeats the creation of this one, which stands for it.
+        case duplicate(of: String)
+        /// There are as many as may be.
+        case tooMany
+    }
 
     /// Creates the schedule or replaces all of one under its id.
-    package func putSchedule(_ schedule: Schedule) async throws(StoreError) -> PutResult {
+    ///
+    /// - Parameter dedup: what its deduplication id is kept under; nil without one.
+    package func putSchedule(_ schedule: Schedule, dedup: String? = nil) async throws(StoreError) -> PutResult {
         let reply = try await scripts.untilAnswered(
             Scripts.schedulePut,
             [
                 .text(callIdentifier()), .text(schedule.id), .text(schedule.cron), .integer(schedule.next.milliseconds),
                 .text(schedule.template.topic ?? ""), .text(schedule.delay.map { String($0) } ?? ""),
                 .bytes(schedule.template.encode()), .bytes(schedule.body),
+                .text(dedup ?? ""), .integer(settings.deduplicationWindow.milliseconds),
+                .integer(settings.maxSchedules),
             ], deadline: .now + settings.storeTimeout)
-        return reply.first?.string == "topic" ? .topicMissing : .stored
+        switch reply.first?.string {
+        case "topic": return .topicMissing
+        case "duplicate": return .duplicate(of: reply.count > 1 ? reply[1].string ?? "" : "")
+        case "full": return .tooMany
+        default: return .stored
+        }
     }
 
     /// One whose record is damaged says so in its `error`, with what can still be read of it.

@@ -18,6 +18,27 @@ extension Store {
         }
     }
 
+    /// Tells the scripts how large the log may grow. The last process to start decides for all.
+    package func configureLog() async throws(StoreError) {
+        _ = try await read(RedisCommand("HSET", key("log"), "limit", String(settings.logMaxBytes)))
+    }
+
+    /// The next key becomes the current one and a new one takes its place; answers the new pair. Nodes hear of it at once.
+    package func rotateKeys() async throws(StoreError) -> SigningKeys {
+        let hash = settings.prefix + ":keys"
+        while true {
+            let pair = try await read(RedisCommand("HMGET", hash, "current", "next")).array ?? []
+            guard pair.count == 2, let next = pair[1].string else {
+                throw .broken("\(hash) holds no pair of signing keys")
+            }
+            let new = SigningKeys.generate().next
+            let reply = try await scripts.untilAnswered(
+                Scripts.keysRotate, [.text(next), .text(new), .text(key("wake"))], root: hash,
+                deadline: .now + settings.storeTimeout)
+            if reply.first?.string == "ok" { return SigningKeys(current: next, next: new) }
+        }
+    }
+
     /// The pair in force: what Redis has, or else `initial`, or else a new one.
     package func signingKeys(initial: SigningKeys?) async throws(StoreError) -> SigningKeys {
         let keys = settings.prefix + ":keys"

@@ -56,12 +56,13 @@ extension Store {
                 [
                     .text(callIdentifier()), .text(name), .text(old?.revision ?? ""),
                     .bytes(new?.endpointsText ?? []), .bytes(new?.headersText ?? []),
-                    .integer((new?.createdAt ?? clock.now).milliseconds),
+                    .integer((new?.createdAt ?? clock.now).milliseconds), .integer(settings.maxTopics),
                 ], deadline: .now + settings.storeTimeout)
             forgetTopic(name)
             switch reply.first?.string {
             case "ok": return
             case "used": throw RequestError.topicInUse(name, by: reply.count > 1 ? reply[1].string ?? "" : "")
+            case "full": throw RequestError.quota("maxUrlGroups", limit: settings.maxTopics)
             default: continue
             }
         }

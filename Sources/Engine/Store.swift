@@ -16,27 +16,38 @@ package struct PublishItem: Sendable {
         package var request: [UInt8]
         /// `Lane.gate` of the message.
         package var gate: String
+        /// What its deduplication id is kept under, or empty.
+        package var dedup: String
 
         package init(_ message: NewMessage) {
             (id, lane, due, gate) = (message.id.text, message.lane, message.due, message.gate)
+            dedup = message.dedup ?? ""
             request = message.record.encode()
         }
     }
 
     package var entries: [Entry]
     package var body: [UInt8]
+    /// The log keeps nothing of the body.
+    package var hidesBody: Bool
     /// The topic the fan-out was made from, at the revision it was read.
     package var topic: (name: String, revision: String)?
 
-    package init(entries: [Entry], body: [UInt8], topic: (name: String, revision: String)? = nil) {
-        (self.entries, self.body, self.topic) = (entries, body, topic)
+    package init(
+        entries: [Entry], body: [UInt8], hidesBody: Bool = false, topic: (name: String, revision: String)? = nil
+    ) {
+        (self.entries, self.body, self.hidesBody, self.topic) = (entries, body, hidesBody, topic)
     }
 }
 
 package enum PublishResult: Sendable, Equatable {
     case stored
+    /// For each message the id of the one it repeats, which stands for it; empty for one that is stored.
+    case duplicates([String])
     /// The topic has changed or is gone since it was read: nothing is stored.
     case topicChanged
+    /// It would make a queue, and there are as many as may be: nothing is stored.
+    case tooManyQueues
 }
 
 /// A message as it stands in Redis: live, or delivered and still readable.
@@ -97,6 +108,10 @@ package final class Store: Sendable {
         let results = try await publisher.publish(items)
         for (item, result) in zip(items, results) {
             switch result {
+            case .tooManyQueues: break
+            case .duplicates(let originals):
+                let stored = originals.count(where: \.isEmpty)
+                if let lane = item.entries.first?.lane, stored > 0 { metrics.published(LaneKind(lane: lane), stored) }
             case .topicChanged: if let topic = item.topic { forgetTopic(topic.name) }
             case .stored:
                 if let lane = item.entries.first?.lane { metrics.published(LaneKind(lane: lane), item.entries.count) }
@@ -113,6 +128,18 @@ package final class Store: Sendable {
         let cancelled = reply.count > 1 ? Int(reply[1].int64 ?? 0) : 0
         metrics.cancelled(cancelled)
         return cancelled
+    }
+
+    /// Counts towards a limit of the API; nil where it is kept, else what is left of the window and when that ends.
+    package func count(
+        _ kind: RateLimit.Kind, _ amount: Int, limit: Int64
+    ) async throws(StoreError) -> (left: Int64, reset: Timestamp)? {
+        let reply = try await scripts.untilAnswered(
+            Scripts.countCall,
+            [.text(kind.rawValue), .integer(Int64(amount)), .integer(limit), .integer(kind.window)],
+            deadline: .now + settings.storeTimeout)
+        guard reply.count == 3, reply[0].string == "over" else { return nil }
+        return (reply[1].int64 ?? 0, Timestamp(milliseconds: reply[2].int64 ?? 0))
     }
 
     /// The same for every arrival of one administrative request, so that a resend gets the same answer.

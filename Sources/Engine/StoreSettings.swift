@@ -11,10 +11,23 @@ package struct StoreSettings: Sendable {
     package var keepDelivered: Duration = .seconds(60)
     package var keepDeliveredBytes = 64 << 20
     package var deadLetterRetention: Duration = .seconds(7 * 86_400)
+    package var logRetention: Duration = .seconds(14 * 86_400)
+    /// Bytes of the whole log; 0 = nothing is logged.
+    package var logMaxBytes = 256 << 20
+    /// Bytes of a body that the log keeps.
+    package var logBodyBytes = 16 << 10
+    package var deduplicationWindow: Duration = .seconds(600)
+    /// Queues at most; 0 = any number.
+    package var maxQueues: Int64 = 0
+    package var maxSchedules: Int64 = 0
+    package var maxTopics: Int64 = 0
     /// A body shared by a fan-out is stored once when it is larger than this.
     package var sharedBodyBytes = 4096
 
     package init() {}
+
+    /// How much of a message's body the log keeps: nothing of one that is hidden.
+    func logBytes(of record: MessageRecord) -> Int { record.redaction?.hidesBody == true ? 0 : logBodyBytes }
 
     package var root: String { prefix + ":{0}" }
     /// Ids of ended messages stay known for twice the time a publish may be sent again.

@@ -11,7 +11,7 @@ extension API {
 
     private enum Item {
         case publish(CheckedPublish)
-        case schedule(Schedule)
+        case schedule(Schedule, dedup: String?)
         case failed(RequestError)
     }
 
@@ -26,6 +26,10 @@ extension API {
                 version: version, callerIP: caller, isAuthenticatedByQuery: access.isByQuery)
             items.append(try await read(source, at: index, access: access))
         }
+        try await countDaily(
+            items.reduce(0) { total, item in
+                if case .publish(let publish) = item { total + publish.messages.count } else { total }
+            })
         var answers: [PublishAnswer] = []
         var chunk: [CheckedPublish] = []
         var messages = 0, bytes = 0
@@ -39,9 +43,9 @@ extension API {
                 if publish.topic == nil, messages < Self.mostMessages, bytes < Self.mostBytes { continue }
                 answers += try await storeChunk(&chunk, after: answers.count)
                 (messages, bytes) = (0, 0)
-            case .schedule(let schedule):
+            case .schedule(let schedule, let dedup):
                 answers += try await storeChunk(&chunk, after: answers.count)
-                answers.append(try await createInBatch(schedule))
+                answers.append(try await createInBatch(schedule, dedup: dedup))
             case .failed(let error):
                 answers += try await storeChunk(&chunk, after: answers.count)
                 answers.append(.failed(error))
@@ -59,7 +63,7 @@ extension API {
             let publish = try await check(source)
             guard let schedule = publish.request.newSchedule() else { return .publish(publish) }
             try access.require(.manage)
-            return .schedule(schedule)
+            return .schedule(schedule, dedup: publish.request.scheduleDedup)
         } catch {
             if error.concernsOneItem { return .failed(error) }
             throw error.status == 400 ? error.inBatch(item: index) : error
@@ -78,7 +82,9 @@ extension API {
             var answers: [PublishAnswer] = []
             for (item, result) in zip(items, results) {
                 switch result {
-                case .stored: answers.append(item.answer)
+                case .stored: answers.append(item.answer())
+                case .duplicates(let originals): answers.append(item.answer(originals: originals))
+                case .tooManyQueues: answers.append(.failed(.quota("maxQueues", limit: settings.limits.maxQueues ?? 0)))
                 case .topicChanged: answers.append(try await storeAgain(item))
                 }
             }
@@ -97,8 +103,12 @@ extension API {
         }
     }
 
-    private func createInBatch(_ schedule: Schedule) async throws(RequestError) -> PublishAnswer {
-        let result = try await stored { try await store.putSchedule(schedule) }
-        return result == .topicMissing ? .failed(.topicNotFound(schedule.destination)) : .schedule(id: schedule.id)
+    private func createInBatch(_ schedule: Schedule, dedup: String?) async throws(RequestError) -> PublishAnswer {
+        do throws(RequestError) {
+            return try await create(schedule, dedup: dedup)
+        } catch {
+            if error.concernsOneItem { return .failed(error) }
+            throw error
+        }
     }
 }

@@ -6,9 +6,10 @@ import Engine
 extension API {
     func queues(_ request: APIRequest) async throws(RequestError) -> APIResponse {
         if request.method == "POST" {
-            let settings = try QueueSettings.read(request.body)
-            let change = GateChange.put(parallelism: settings.parallelism, isPaused: settings.isPaused)
-            _ = try await stored { try await store.change(queue: settings.name, change) }
+            let put = try QueueSettings.read(request.body, limits: settings.limits)
+            let change = GateChange.put(parallelism: put.parallelism, isPaused: put.isPaused)
+            let result = try await stored { try await store.change(queue: put.name, change) }
+            if result == .tooManyQueues { throw .quota("maxQueues", limit: settings.limits.maxQueues ?? 0) }
             return .empty
         }
         let all = try await stored { try await store.allQueues() }
@@ -33,8 +34,8 @@ extension API {
 
     func setQueue(_ name: String, paused: Bool) async throws(RequestError) -> APIResponse {
         try NameGrammar.check(name, kind: "queue")
-        let isKnown = try await stored { try await store.change(queue: name, paused ? .pause : .resume) }
-        if !isKnown { throw .queueNotFound(name) }
+        let result = try await stored { try await store.change(queue: name, paused ? .pause : .resume) }
+        if result == .missing { throw .queueNotFound(name) }
         return .empty
     }
 

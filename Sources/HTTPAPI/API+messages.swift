@@ -1,4 +1,4 @@
-/// GET and DELETE /v2/messages/{id} (contract messages.md).
+/// /v2/messages: reading one, cancelling one or many (contract messages.md).
 
 import Domain
 import Engine
@@ -8,10 +8,49 @@ extension API {
         if request.method == "DELETE" {
             let cancelled = try await stored { try await store.cancel([id]) }
             guard cancelled == 1 else { throw .messageNotFound(id) }
-            return APIResponse(json: Array(#"{"cancelled":1}"#.utf8))
+            return Self.cancelled(1)
         }
         guard let message = try await stored({ try await store.message(id) }) else { throw .messageNotFound(id) }
         return APIResponse(
             json: MessageView.json(of: Message(id: MessageID(id), record: message.record, body: message.body)))
+    }
+
+    /// DELETE: the ids that are named, else all that pass the filters.
+    func cancelMany(_ request: APIRequest, hasSlash: Bool) async throws(RequestError) -> APIResponse {
+        let pairs = Self.query(request.target)
+        let bodyIDs = try BulkIDs.read(request.body, field: "messageIds")
+        try refuseAmbiguous(pairs, bodyIDs, hasSlash: hasSlash)
+        let query = try ListQuery.read(pairs, of: .messages, limits: settings.limits)
+        if let ids = bodyIDs ?? query.ids {
+            var cancelled = 0
+            var rest = ids[...]
+            while !rest.isEmpty {
+                let chunk = Array(rest.prefix(100))
+                rest = rest.dropFirst(100)
+                cancelled += try await stored { try await store.cancel(chunk) }
+            }
+            return Self.cancelled(cancelled)
+        }
+        if query.filter.selectsNothing { return Self.cancelled(0) }
+        return Self.cancelled(try await stored { try await store.cancel(matching: query) })
+    }
+
+    private static func cancelled(_ count: Int) -> APIResponse {
+        var json = JSONText()
+        json.object { $0.field("cancelled", count) }
+        return APIResponse(json: json.bytes)
+    }
+
+    /// A client that joins an empty id into the path, or says in two ways what it means, must not hit everything by
+    /// accident (contract conventions.md §1, dlq.md §3).
+    func refuseAmbiguous(_ pairs: [HeaderField], _ bodyIDs: [String]?, hasSlash: Bool) throws(RequestError) {
+        let said = pairs.filter { !ASCII.equalIgnoringCase($0.name, "qstash_token") }
+        if hasSlash, said.isEmpty, bodyIDs == nil {
+            throw .badRequest("an id is missing behind the slash; leave the slash out to mean all")
+        }
+        let filters = said.filter { !["trimBody", "source", "order"].contains($0.name) }
+        if bodyIDs != nil, let filter = filters.first {
+            throw .badRequest("\(filter.name) in the query and ids in the body: give one of them")
+        }
     }
 }

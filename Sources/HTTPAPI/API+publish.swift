@@ -26,11 +26,18 @@ struct CheckedPublish: Sendable {
     var item: PublishItem {
         PublishItem(
             entries: messages.map(PublishItem.Entry.init), body: request.body,
+            hidesBody: request.settings.redaction?.hidesBody == true,
             topic: topic.map { ($0.name, $0.revision) })
     }
 
-    var answer: PublishAnswer {
-        let entries = messages.map { PublishAnswer.Entry(messageId: $0.id, url: $0.record.url) }
+    /// - Parameter originals: for each message the id of the one it repeats, empty for one that was stored.
+    func answer(originals: [String] = []) -> PublishAnswer {
+        let entries = messages.enumerated().map { index, message in
+            let original = index < originals.count ? originals[index] : ""
+            return PublishAnswer.Entry(
+                messageId: original.isEmpty ? message.id : MessageID(original), url: message.record.url,
+                isDeduplicated: !original.isEmpty)
+        }
         return topic == nil ? .url(entries[0]) : .topic(entries)
     }
 }
@@ -48,9 +55,11 @@ extension API {
         let publish = try await check(source)
         if let schedule = publish.request.newSchedule() {
             try access.require(.manage)
-            return try await create(schedule, version: version)
+            let answer = try await create(schedule, dedup: publish.request.scheduleDedup)
+            return APIResponse(status: answer.status(version: version), json: answer.json)
         }
         if requiresCron { throw .cron("empty spec string") }
+        try await countDaily(publish.messages.count)
         let answer = try await store(publish)
         return APIResponse(status: answer.status(version: version), json: answer.json)
     }
@@ -79,8 +88,12 @@ extension API {
         var publish = publish
         for _ in 0..<20 {
             let item = publish.item
-            if try await stored({ try await store.publish(item) }) == .stored { return publish.answer }
-            publish = try await check(publish.source)
+            switch try await stored({ try await store.publish(item) }) {
+            case .stored: return publish.answer()
+            case .duplicates(let originals): return publish.answer(originals: originals)
+            case .tooManyQueues: throw .quota("maxQueues", limit: settings.limits.maxQueues ?? 0)
+            case .topicChanged: publish = try await check(publish.source)
+            }
         }
         throw .storageUnavailable
     }

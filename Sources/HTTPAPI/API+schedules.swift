@@ -4,11 +4,13 @@ import Domain
 import Engine
 
 extension API {
-    func create(_ schedule: Schedule, version: APIVersion) async throws(RequestError) -> APIResponse {
-        let result = try await stored { try await store.putSchedule(schedule) }
-        if result == .topicMissing { throw .topicNotFound(schedule.destination) }
-        let answer = PublishAnswer.schedule(id: schedule.id)
-        return APIResponse(status: answer.status(version: version), json: answer.json)
+    func create(_ schedule: Schedule, dedup: String?) async throws(RequestError) -> PublishAnswer {
+        switch try await stored({ try await store.putSchedule(schedule, dedup: dedup) }) {
+        case .stored: return .schedule(id: schedule.id)
+        case .duplicate(let original): return .schedule(id: original, isDeduplicated: true)
+        case .topicMissing: throw .topicNotFound(schedule.destination)
+        case .tooMany: throw .quota("maxSchedules", limit: settings.limits.maxSchedules ?? 0)
+        }
     }
 
     func schedules() async throws(RequestError) -> APIResponse {

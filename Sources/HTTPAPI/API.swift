@@ -11,6 +11,7 @@ package struct APISettings: Sendable {
     package var trustedProxies: [Network] = []
     /// Deliveries at once in one process: what `/v2/globalParallelism` answers as its limit.
     package var maxInFlight = 4096
+    package var rateLimit = RateLimit()
     package init() {}
 }
 
@@ -68,6 +69,7 @@ package struct API: Sendable {
             throw .methodNotAllowed(allow: route.methods.joined(separator: ", "))
         }
         try access.require(route.scope(request.method))
+        if !route.isPublishing { try await countBurst() }
         switch route {
         case .publish(let remainder):
             return try await publish(request, remainder: remainder, access: access, version: version)
@@ -88,11 +90,42 @@ package struct API: Sendable {
         case .schedule(let id): return try await schedule(request, id: id)
         case .scheduleSwitch(let id, let paused): return try await setSchedule(id, paused: paused)
         case .message(let id): return try await message(request, id: id)
+        case .messages(let hasSlash): return try await cancelMany(request, hasSlash: hasSlash)
+        case .deadLetters(let hasSlash): return try await deadLetters(request, hasSlash: hasSlash)
+        case .deadLetter(let id): return try await deadLetter(request, id: id)
+        case .retryDead(let id): return try await retryDead(request, id: id, access: access)
+        case .retryAllDead: return try await retryDead(request, access: access)
+        case .events: return try await log(request, name: "events")
+        case .logs: return try await log(request, name: "logs")
         case .topics: return try await topics()
         case .topic(let name): return try await topic(request, name: name)
         case .endpoints(let topic): return try await endpoints(request, topic: topic)
-        case .keys: return APIResponse(json: keys.keys.json)
+        case .keys: return APIResponse(json: try await stored { try await store.signingKeys(initial: keys.keys) }.json)
+        case .rotateKeys: return try await rotateKeys()
         }
+    }
+
+    private func rotateKeys() async throws(RequestError) -> APIResponse {
+        let pair = try await stored { try await store.rotateKeys() }
+        keys.replace(pair)
+        logger.notice("the signing keys were rotated")
+        return APIResponse(json: pair.json)
+    }
+
+    private func countBurst() async throws(RequestError) {
+        guard let limit = settings.rateLimit.burst else { return }
+        try await count(.burst, 1, limit: limit)
+    }
+
+    /// Messages that are about to be published.
+    func countDaily(_ messages: Int) async throws(RequestError) {
+        guard let limit = settings.rateLimit.daily, messages > 0 else { return }
+        try await count(.daily, messages, limit: limit)
+    }
+
+    private func count(_ kind: RateLimit.Kind, _ amount: Int, limit: Int64) async throws(RequestError) {
+        guard let over = try await stored({ try await store.count(kind, amount, limit: limit) }) else { return }
+        throw .rateLimited(kind, limit: limit, left: over.left, reset: over.reset)
     }
 
     /// The value of `qstash_token`, the first one given, form-decoded.

@@ -7,6 +7,14 @@ package enum Route: Equatable {
     /// Everything behind `/v2/publish/`, query included.
     case publish(remainder: String)
     case message(id: String)
+    /// `hasSlash`: one stood behind it, which is where an empty id joined into a path ends up.
+    case messages(hasSlash: Bool)
+    case deadLetters(hasSlash: Bool)
+    case deadLetter(id: String)
+    case retryDead(id: String)
+    case retryAllDead
+    case events
+    case logs
     /// Everything behind `/v2/enqueue/<queue>/`, query included.
     case enqueue(queue: String, remainder: String)
     case batch
@@ -27,17 +35,28 @@ package enum Route: Equatable {
     case topic(name: String)
     case endpoints(topic: String)
     case keys
+    case rotateKeys
+
+    /// No limit per second holds for these.
+    var isPublishing: Bool {
+        switch self {
+        case .publish, .enqueue, .batch: true
+        default: false
+        }
+    }
 
     /// The methods that exist here, for `Allow`.
     var methods: [String] {
         switch self {
-        case .publish, .enqueue, .batch, .newSchedule, .queueSwitch, .flowVerb: ["POST"]
+        case .publish, .enqueue, .batch, .newSchedule, .queueSwitch, .flowVerb, .retryDead, .retryAllDead, .rotateKeys:
+            ["POST"]
         case .queues: ["GET", "POST"]
         case .queue: ["GET", "DELETE"]
         case .schedule: ["GET", "DELETE"]
         case .scheduleSwitch: ["PATCH", "POST"]
-        case .message: ["GET", "DELETE"]
-        case .topics, .schedules, .keys, .flows, .flow, .globalParallelism: ["GET"]
+        case .message, .deadLetters, .deadLetter: ["GET", "DELETE"]
+        case .messages: ["DELETE"]
+        case .topics, .schedules, .keys, .flows, .flow, .globalParallelism, .events, .logs: ["GET"]
         case .topic: ["GET", "PATCH", "DELETE"]
         case .endpoints: ["POST", "DELETE"]
         }
@@ -47,10 +66,11 @@ package enum Route: Equatable {
     func scope(_ method: String) -> Scopes {
         switch self {
         case .publish, .enqueue, .batch: .publish
-        case .keys: .admin
+        case .keys, .rotateKeys: .admin
         case .newSchedule: .manage
         case .message, .schedules, .schedule, .scheduleSwitch, .queues, .queue, .queueSwitch, .flows, .flow, .flowVerb,
-            .globalParallelism, .topics, .topic, .endpoints:
+            .globalParallelism, .topics, .topic, .endpoints, .messages, .deadLetters, .deadLetter, .retryDead,
+            .retryAllDead, .events, .logs:
             method == "GET" ? .read : .manage
         }
     }
@@ -95,7 +115,8 @@ package enum Route: Equatable {
             }
             return (.newSchedule(remainder: remainder), version)
         }
-        guard let route = fixed(family, rest.prefix { $0 != UInt8(ascii: "?") }) else { return nil }
+        let hasSlash = target.utf8.prefix { $0 != UInt8(ascii: "?") }.last == UInt8(ascii: "/")
+        guard let route = fixed(family, rest.prefix { $0 != UInt8(ascii: "?") }, hasSlash: hasSlash) else { return nil }
         return (route, version)
     }
 
@@ -112,7 +133,7 @@ package enum Route: Equatable {
         return .flow(key: decoded(path))
     }
 
-    private static func fixed(_ family: String, _ path: Substring.UTF8View) -> Route? {
+    private static func fixed(_ family: String, _ path: Substring.UTF8View, hasSlash: Bool = false) -> Route? {
         var path = path
         if path.last == UInt8(ascii: "/") {
             path = path.dropLast()
@@ -138,8 +159,15 @@ package enum Route: Equatable {
             return .scheduleSwitch(id: first, paused: true)
         case ("schedules", 2) where Substring(parts[1]).lowercased() == "resume":
             return .scheduleSwitch(id: first, paused: false)
+        case ("messages", 0): return .messages(hasSlash: hasSlash)
         case ("messages", 1): return .message(id: first)
+        case ("dlq", 0): return .deadLetters(hasSlash: hasSlash)
+        case ("dlq", 1): return first.lowercased() == "retry" ? .retryAllDead : .deadLetter(id: first)
+        case ("dlq", 2) where first.lowercased() == "retry": return .retryDead(id: decoded(parts[1]))
+        case ("events", 0): return .events
+        case ("logs", 0): return .logs
         case ("keys", 0): return .keys
+        case ("keys", 1) where first.lowercased() == "rotate": return .rotateKeys
         default: return nil
         }
     }

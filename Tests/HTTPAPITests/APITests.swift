@@ -8,7 +8,7 @@ import Testing
 
 /// The surface of the contract, called as values: status, body, and what is stored afterwards.
 @Suite struct APITests {
-    final class Front {
+    final class Front: Sendable {
         let redis: TestRedis
         let api: API
 

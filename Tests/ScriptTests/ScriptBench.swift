@@ -21,10 +21,13 @@ final class ScriptBench {
     }
 
     /// - Parameter gate: as `Lane.gate` writes it.
-    func publish(_ id: String, due: Int64? = nil, lane: String = "host:a", gate: String = "") async throws -> String? {
-        try await run(Scripts.publish, "20000", "1", "", "", "body", "", "1", id, lane, "\(due ?? now)", "{}", gate)
-            .last?
-            .string
+    func publish(
+        _ id: String, due: Int64? = nil, lane: String = "host:a", gate: String = "", dedup: String = ""
+    ) async throws -> String? {
+        let answer = try await run(
+            Scripts.publish, "20000", "600000", "0", "1", "", "", "body", "", "100", "1", id, lane, "\(due ?? now)",
+            #"{"url":"http://a"}"#, gate, dedup)
+        return answer.last?.array?.first?.string ?? answer.last?.string
     }
 
     func renew(_ node: String) async throws { _ = try await run(Scripts.renew, node, "\(now + 10_000)", "extend") }
@@ -42,8 +45,9 @@ final class ScriptBench {
     {
         var words = [
             node, "60000", "1000000", "20000", "1", id, place, step, "decided", value, "500", "{}", "", "boom",
+            step == "delivered" ? "" : #"{"error":"boom","status":500}"#, "100",
         ]
-        words += callback.map { ["1", $0, "host:cb", "\(now)", "{}", "", "envelope"] } ?? ["0"]
+        words += callback.map { ["1", $0, "host:cb", "\(now)", "{}", "", "envelope", "100"] } ?? ["0"]
         let reply = try await redis.client.run(
             Scripts.settle, keys: ["roost:{0}"], arguments: (["\(now)"] + words).map(RedisPart.text))
         #expect(try await redis.audit() == [])

@@ -229,6 +229,17 @@ local function check_owner(name, owner)
   if redis.call('EXISTS', owner) == 0 then finding('%s: stays without %s', name, owner) end
 end
 
+-- A segment of the log is one of those that are counted: dropped ones are gone whole.
+local function check_segment(name, number)
+  local l = redis.call('HMGET', key('log'), 'first', 'last')
+  local n = tonumber(number)
+  if not n or n < tonumber(l[1] or '1') or n > tonumber(l[2] or '1') then
+    finding('%s: not one of the segments %s to %s', name, l[1] or '1', l[2] or '1')
+  elseif n < tonumber(l[2] or '1') and redis.call('HEXISTS', key('log'), n) == 0 then
+    finding('%s: %s does not count it', name, key('log'))
+  end
+end
+
 local function check_key(name)
   local family, rest = string.match(string.sub(name, #root + 2), '^(%a+):(.*)$')
   if family == 'lane' or family == 'again' then check_stream(name, rest)
@@ -239,6 +250,7 @@ local function check_key(name)
   elseif family == 'held' then check_held(name, rest)
   elseif family == 'waits' then check_waits(name, rest)
   elseif family == 'schedule' then check_schedule(name, rest)
+  elseif family == 'log' or family == 'history' then check_segment(name, rest)
   elseif family == 'states' then check_owner(name, key('schedule:' .. rest))
   elseif family == 'scheduled' then check_owner(name, key('topic:' .. rest))
   end

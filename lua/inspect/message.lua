@@ -1,4 +1,4 @@
--- message: one message, where it is and why.
+-- message: one message, where it is and why, and what the log knows of it.
 --
 --   redis-cli --eval lua/inspect/message.lua 'roost:{0}' , msg_...
 --
@@ -10,10 +10,38 @@ local page = {}
 local function line(...) page[#page + 1] = string.format(...) end
 local function key(name) return root .. ':' .. name end
 
+-- The log, the latest event first: refs are <ms>-<number>, and each segment says which numbers it holds.
+local function history(last)
+  local l = redis.call('HMGET', key('log'), 'first', 'last', 'from')
+  local first_segment, segment = tonumber(l[1] or '1'), tonumber(l[2] or '1')
+  if not last then
+    for n = segment, first_segment, -1 do
+      last = redis.call('HGET', key('history:' .. n), id)
+      if last then break end
+    end
+  end
+  local from, shown = tonumber(l[3] or '1'), 0
+  while last and last ~= '' and shown < 20 do
+    local number = tonumber(string.match(last, '%-(%d+)$') or '0')
+    while number < from and segment > first_segment do
+      segment = segment - 1
+      from = tonumber(string.match(redis.call('HGET', key('log'), segment) or '0', '^%d+'))
+    end
+    local entry = redis.call('XRANGE', key('log:' .. segment), last, last)[1]
+    if not entry then break end
+    local event = entry[2]
+    line('%s      %s %s%s', shown == 0 and 'log ' or '    ', string.match(last, '^%d+'), event[4],
+      event[4] ~= 'CREATED' and event[10] ~= '' and ' ' .. string.sub(event[10], 1, 200) or '')
+    last, shown = event[8], shown + 1
+  end
+  return shown
+end
+
 local fields = redis.call('HGETALL', key('message:' .. id))
 if #fields == 0 then
   local ended = redis.call('ZSCORE', key('ended'), id)
-  if ended then return { string.format('%s ended at %.0f', id, tonumber(ended)) } end
+  if ended then line('%s ended at %.0f', id, tonumber(ended)) else line('%s is not alive', id) end
+  if history() > 0 or ended then return page end
   return { id .. ' is not here: never stored, or ended a while ago (dead letters: ZRANGE ' .. key('dead') .. ' 0 -1)' }
 end
 local record = {}
@@ -45,4 +73,5 @@ if record.shared then
 else
   line('body       %d bytes', #(record.body or ''))
 end
+history(record.event or record.created)
 return page

@@ -71,6 +71,7 @@ struct Server: Sendable {
         do {
             try await store.clock.sync(over: redis)
             try await store.checkSchema()
+            try await store.configureLog()
             keyring = SigningKeyring(try await store.signingKeys(initial: settings.signingKeys))
         } catch {
             throw CommandFailure(text: Self.text(error))

@@ -153,11 +153,61 @@ struct Setting: Sendable {
             settings.engine.store.deadLetterRetention = time
             settings.engine.limits.dlqRetention = time.components.seconds
         },
+        .plain("ROOST_LOG_RETENTION", "how long events stay in the log") { text, settings in
+            let time = try SettingText.duration(text, .seconds(1)...(.seconds(3650 * 86_400)))
+            settings.engine.store.logRetention = time
+            settings.engine.limits.logRetention = time.components.seconds
+        },
+        .plain("ROOST_LOG_MAX_BYTES", "size of the log in Redis, 0 for none; the oldest events go first") {
+            text, settings in
+            settings.engine.store.logMaxBytes = text == "0" ? 0 : max(1 << 20, try SettingText.bytes(text))
+        },
+        .plain("ROOST_LOG_BODY_BYTES", "what the log keeps of a body") { text, settings in
+            let bytes = text == "0" ? 0 : try SettingText.bytes(text)
+            settings.engine.store.logBodyBytes = bytes
+            settings.engine.limits.logBodyBytes = bytes
+        },
+        .plain("ROOST_RATE_LIMIT", "of the API: burst=100 (calls a second), daily=1000 (messages a day), or off") {
+            text, settings in
+            guard let limit = RateLimit(text) else {
+                throw InvalidSetting("must be off, or a list such as burst=100,daily=1000")
+            }
+            settings.rateLimit = limit
+        },
     ]
 
     private static let limits: [Setting] = [
         .plain("ROOST_MAX_MESSAGE_BYTES", "request bodies above it get 413") { text, settings in
             settings.engine.limits.maxMessageBytes = try SettingText.bytes(text)
+        },
+        .plain("ROOST_MAX_BATCH_BYTES", "batch requests above it get 413") { text, settings in
+            settings.engine.limits.maxBatchBytes = try SettingText.bytes(text)
+        },
+        .plain("ROOST_DEDUPLICATION_WINDOW", "how long a deduplication id stays taken") { text, settings in
+            let time = try SettingText.duration(text, .seconds(1)...(.seconds(365 * 86_400)))
+            settings.engine.store.deduplicationWindow = time
+            settings.engine.limits.deduplicationWindow = time.components.seconds
+        },
+        .plain("ROOST_MAX_QUEUES", "how many queues there may be") { text, settings in
+            settings.engine.store.maxQueues = Int64(try SettingText.integer(text, 1...1_000_000_000))
+            settings.engine.limits.maxQueues = settings.engine.store.maxQueues
+        },
+        .plain("ROOST_MAX_QUEUE_PARALLELISM", "highest parallelism of a queue") { text, settings in
+            settings.engine.limits.maxQueueParallelism = Int64(try SettingText.integer(text, 1...1_000_000_000))
+        },
+        .plain("ROOST_MAX_SCHEDULES", "how many schedules there may be") { text, settings in
+            settings.engine.store.maxSchedules = Int64(try SettingText.integer(text, 1...1_000_000_000))
+            settings.engine.limits.maxSchedules = settings.engine.store.maxSchedules
+        },
+        .plain("ROOST_MAX_TOPICS", "how many topics there may be") { text, settings in
+            settings.engine.store.maxTopics = Int64(try SettingText.integer(text, 1...1_000_000_000))
+            settings.engine.limits.maxTopics = settings.engine.store.maxTopics
+        },
+        .plain("ROOST_MAX_FLOW_PERIOD", "longest period of a rate") { text, settings in
+            settings.engine.limits.maxFlowControlPeriod = try SettingText.seconds(text)
+        },
+        .plain("ROOST_MAX_FLOW_KEY_BYTES", "longest flow control key") { text, settings in
+            settings.engine.limits.maxFlowControlKeyBytes = try SettingText.integer(text, 1...16_384)
         },
         .plain("ROOST_MAX_RESPONSE_BYTES", "responses are cut there") { text, settings in
             settings.engine.limits.maxResponseBytes = try SettingText.bytes(text)

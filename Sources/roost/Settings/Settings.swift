@@ -30,6 +30,7 @@ struct Settings: Sendable {
     var logLevel = Logger.Level.info
     /// Nil: text on a terminal, JSON elsewhere.
     var logFormat: LogFormat?
+    var rateLimit = RateLimit()
     var engine = EngineSettings()
 
     var policy: AddressPolicy {
@@ -42,6 +43,7 @@ struct Settings: Sendable {
         settings.policy = policy
         settings.trustedProxies = trustedProxies
         settings.maxInFlight = engine.maxInFlight
+        settings.rateLimit = rateLimit
         return settings
     }
 

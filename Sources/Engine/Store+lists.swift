@@ -1,0 +1,99 @@
+/// Lists of live messages and of dead letters, page by page, and what is done to all that match.
+
+import Domain
+import RedisLink
+
+/// One row of a list, its record still encoded: most rows are only looked at.
+package struct ListRow: Sendable {
+    /// The message id, or the dlqId.
+    package var member: String
+    /// Creation, or the time it became a dead letter, in ms.
+    package var time: Int64
+    package var messageID: String
+    package var state: String
+    package var request: [UInt8]
+    /// Of a dead letter's last response.
+    package var status: String
+
+    package var record: MessageRecord? { try? MessageRecord.decode(request) }
+}
+
+package enum ListSet: String, Sendable { case messages, dead }
+
+extension Store {
+    private static let pageRows = 500
+    private static let pageBytes = 1 << 20
+
+    /// Walks the set from the cursor on and hands over every row in its order until `visit` answers false.
+    package func walk(
+        _ set: ListSet, _ query: ListQuery, rows: Int = Store.pageRows,
+        _ visit: (ListRow) async throws -> Bool
+    ) async throws {
+        var cursor = ""
+        var (from, to) = (query.from.map { String($0) } ?? "-inf", query.to.map { String($0) } ?? "+inf")
+        switch query.cursor {
+        case .behind(let member): cursor = "\(member.prefix { $0 != "-" }) \(member)"
+        case .time(let time):
+            switch query.order {
+            case .latestFirst: to = String(min(time, query.to ?? time))
+            case .earliestFirst: from = String(max(time, query.from ?? time))
+            }
+        case nil: break
+        }
+        while true {
+            let reply = try await scripts.untilAnswered(
+                Scripts.list,
+                [
+                    .text(set.rawValue), .text(query.order.rawValue), .text(cursor), .text(from), .text(to),
+                    .integer(Int64(rows)), .integer(Int64(Self.pageBytes)),
+                ], deadline: .now + settings.storeTimeout)
+            for value in reply.dropFirst(2) {
+                guard let f = value.array, f.count == 6, let member = f[0].string else { continue }
+                let score = f[1].string ?? ""
+                cursor = "\(score) \(member)"
+                let row = ListRow(
+                    member: member, time: Int64(score) ?? Int64(clampingDouble: Double(score) ?? 0),
+                    messageID: f[2].string ?? "", state: f[3].string ?? "", request: f[4].bytes ?? [],
+                    status: f[5].string ?? "")
+                guard try await visit(row) else { return }
+            }
+            guard reply.count > 2, reply[1].int64 == 1 else { return }
+        }
+    }
+
+    /// Ends every live message that passes, a bounded number in each step. Answers how many.
+    package func cancel(matching query: ListQuery) async throws -> Int {
+        var cancelled = 0
+        var chunk: [String] = []
+        var walked = query
+        // A message is listed under the time it was stored at, at or after its creation.
+        walked.to = nil
+        let most = query.count ?? Int.max
+        try await walk(.messages, walked) { row in
+            guard row.state == "waiting" || row.state == "active" else { return true }
+            guard try Self.passes(row, query) else { return true }
+            chunk.append(row.messageID)
+            if chunk.count < 100, cancelled + chunk.count < most { return true }
+            cancelled += try await cancel(chunk)
+            chunk = []
+            return cancelled < most
+        }
+        if !chunk.isEmpty { cancelled += try await cancel(chunk) }
+        return cancelled
+    }
+
+    private static func passes(_ row: ListRow, _ query: ListQuery) throws -> Bool {
+        guard query.filter.passes(id: row.messageID) else { return false }
+        if !query.filter.needsRecord, query.from == nil, query.to == nil { return true }
+        guard let record = row.record else { return false }
+        let created = record.createdAt.milliseconds
+        return created >= query.from ?? .min && created <= query.to ?? .max && query.filter.passes(record)
+    }
+}
+
+extension Int64 {
+    /// 0 for what is no number.
+    init(clampingDouble value: Double) {
+        self = value.isNaN ? 0 : value >= 9e18 ? .max : value <= -9e18 ? .min : Int64(value)
+    }
+}

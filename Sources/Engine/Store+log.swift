@@ -1,0 +1,249 @@
+/// Reading the log: what happened to messages (`lua/log.lua` writes it).
+
+import Domain
+import RedisLink
+
+/// One page of the log.
+package struct LogPage: Sendable {
+    package var entries: [LogEntry]
+    /// Where the list goes on; nil at its end.
+    package var next: String?
+}
+
+extension Store {
+    /// Events looked at for one page at most: then the page ends, with a cursor to go on.
+    private static let mostScanned = 200_000
+    private static let pageEvents = 500
+
+    /// The events that pass, with their requests, bodies and answers.
+    package func log(_ query: ListQuery) async throws -> LogPage {
+        if query.filter.selectsNothing { return LogPage(entries: []) }
+        let most = query.count ?? 100
+        var (entries, next) = try await events(query, most: most)
+        try await fill(&entries)
+        return LogPage(entries: entries, next: next)
+    }
+
+    /// The same without bodies, one list for each message whose latest event passes, newest message first.
+    package func groupedLog(_ query: ListQuery) async throws -> (messages: [[LogEntry]], next: String?) {
+        if query.filter.selectsNothing { return ([], nil) }
+        var byMessage = query
+        // The state is that of the latest event.
+        byMessage.filter.states = nil
+        let most = query.count ?? 10
+        var messages: [[LogEntry]] = []
+        var (last, next): (String?, String?)
+        var seen: Set<String> = []
+        try await scanOrFollow(byMessage) { entry in
+            guard seen.insert(entry.event.messageID).inserted else { return true }
+            let history = try await self.history(of: entry.event.messageID)
+            // A message stands where the list meets it first: behind that, it has been on an earlier page.
+            guard query.firstMet(of: history)?.event.ref == entry.event.ref, let latest = history.first,
+                query.filter.passes(latest.event.state)
+            else { return true }
+            if messages.count == most {
+                next = last
+                return false
+            }
+            last = entry.event.ref
+            messages.append(history)
+            return true
+        } cutOff: {
+            next = $0
+        }
+        return (messages, next)
+    }
+
+    /// All events of one message, latest first, without bodies.
+    package func history(of id: String) async throws(StoreError) -> [LogEntry] {
+        var entries: [LogEntry] = []
+        var from = ""
+        repeat {
+            let reply = try await scripts.untilAnswered(
+                Scripts.logHistory, [.text(id), .text(from), .integer(Int64(Self.pageEvents))],
+                deadline: .now + settings.storeTimeout)
+            guard reply.count == 4 else { break }
+            entries += Self.entries(reply[2], requests: reply[3])
+            from = reply[1].string ?? ""
+        } while !from.isEmpty
+        return entries
+    }
+
+    private func events(_ query: ListQuery, most: Int) async throws -> (entries: [LogEntry], next: String?) {
+        var entries: [LogEntry] = []
+        var next: String?
+        try await scanOrFollow(query) { entry in
+            if entries.count == most {
+                next = entries.last?.event.ref
+                return false
+            }
+            entries.append(entry)
+            return true
+        } cutOff: {
+            next = $0
+        }
+        return (entries, next)
+    }
+
+    /// Hands over the events that pass, in order, until `visit` answers false. Ids that are named are followed back
+    /// through their own histories; everything else means a walk through the log.
+    private func scanOrFollow(
+        _ query: ListQuery, _ visit: (LogEntry) async throws -> Bool, cutOff: (String) -> Void = { _ in }
+    ) async throws {
+        let oldest = clock.now.milliseconds - settings.logRetention.milliseconds
+        let from = max(query.from ?? oldest, oldest)
+        guard let ids = query.filter.onlyMessageIDs else {
+            return try await scan(query, from: from, visit, cutOff: cutOff)
+        }
+        var found: [LogEntry] = []
+        for id in ids {
+            for entry in try await history(of: id) {
+                let time = entry.event.time.milliseconds
+                guard time >= from, time <= query.to ?? .max, query.passes(entry), query.isBehindCursor(entry.event)
+                else { continue }
+                found.append(entry)
+            }
+        }
+        found.sort { $0.event.number > $1.event.number }
+        if query.order == .earliestFirst { found.reverse() }
+        for entry in found {
+            guard try await visit(entry) else { return }
+        }
+    }
+
+    private func scan(
+        _ query: ListQuery, from: Int64, _ visit: (LogEntry) async throws -> Bool, cutOff: (String) -> Void
+    ) async throws {
+        var (from, to, cursor) = (from, query.to, "")
+        switch query.cursor {
+        case .behind(let ref): cursor = ref
+        case .time(let time):
+            switch query.order {
+            case .latestFirst: to = min(to ?? time, time)
+            case .earliestFirst: from = max(from, time)
+            }
+        case nil: break
+        }
+        var scanned = 0
+        while true {
+            let reply = try await scripts.untilAnswered(
+                Scripts.logScan,
+                [
+                    .text(query.order.rawValue), .text(cursor), .integer(from), .text(to.map { String($0) } ?? ""),
+                    .integer(Int64(min(Self.pageEvents, max((query.count ?? 100) + 1, 50)))), .integer(1 << 20),
+                ], deadline: .now + settings.storeTimeout)
+            guard reply.count == 4 else { return }
+            for entry in Self.entries(reply[2], requests: reply[3]) {
+                scanned += 1
+                cursor = entry.event.ref
+                guard query.passes(entry) else { continue }
+                guard try await visit(entry) else { return }
+            }
+            guard reply[1].int64 == 1 else { return }
+            if scanned >= Self.mostScanned { return cutOff(cursor) }
+        }
+    }
+
+    /// Reads what a page shows besides the events: bodies, and the answers of failed attempts.
+    private func fill(_ entries: inout [LogEntry]) async throws {
+        var wanted: Set<String> = []
+        for entry in entries {
+            if entry.record != nil, !entry.event.created.isEmpty { wanted.insert(entry.event.created) }
+            switch entry.event.state {
+            case .error: wanted.insert(entry.event.ref)
+            // It repeats the answer of the attempt before it.
+            case .failed: wanted.insert(entry.event.before)
+            default: break
+            }
+        }
+        let whole = try await wholeEvents(wanted.filter { !$0.isEmpty })
+        for index in entries.indices {
+            let event = entries[index].event
+            entries[index].body = whole[event.created]?.body ?? []
+            switch event.state {
+            case .error:
+                (entries[index].answer, entries[index].responseBody) = (event.detail, whole[event.ref]?.body ?? [])
+            case .failed:
+                let before = whole[event.before]
+                entries[index].answer = before?.state == "ERROR" ? before?.detail : event.detail
+                entries[index].responseBody = before?.state == "ERROR" ? before?.body ?? [] : []
+            default: break
+            }
+        }
+    }
+
+    private func wholeEvents(
+        _ refs: Set<String>
+    ) async throws(StoreError) -> [String: (state: String, detail: LogDetail, body: [UInt8])] {
+        var found: [String: (state: String, detail: LogDetail, body: [UInt8])] = [:]
+        var rest = Array(refs)[...]
+        while !rest.isEmpty {
+            let chunk = rest.prefix(200)
+            let reply = try await scripts.untilAnswered(
+                Scripts.logGet, [.integer(2 << 20)] + chunk.map(RedisPart.text),
+                deadline: .now + settings.storeTimeout)
+            guard reply.count > 1 else { throw .broken("log_get answered nothing") }
+            for value in reply.dropFirst() {
+                guard let f = value.array, f.count == 7, let ref = f[0].string else { continue }
+                let state = f[2].string ?? ""
+                let detail = state == "CREATED" ? LogDetail() : LogDetail(json: f[5].bytes ?? [])
+                found[ref] = (state, detail, f[6].bytes ?? [])
+            }
+            rest = rest.dropFirst(reply.count - 1)
+        }
+        return found
+    }
+
+    private static func entries(_ events: RedisValue, requests: RedisValue) -> [LogEntry] {
+        var records: [String: MessageRecord] = [:]
+        let values = requests.array ?? []
+        for index in stride(from: 0, to: values.count - 1, by: 2) {
+            guard let ref = values[index].string, let bytes = values[index + 1].bytes else { continue }
+            records[ref] = try? MessageRecord.decode(bytes)
+        }
+        return (events.array ?? []).compactMap { value in
+            guard let f = value.array, f.count == 6, let ref = f[0].string, let id = f[1].string,
+                let state = f[2].string.flatMap(LogState.init(rawValue:))
+            else { return nil }
+            let created = f[3].string ?? ""
+            let event = MessageEvent(
+                ref: ref, messageID: id, state: state, created: created, before: f[4].string ?? "",
+                detail: LogDetail(json: f[5].bytes ?? []))
+            return LogEntry(event: event, record: records[created])
+        }
+    }
+}
+
+extension ListQuery {
+    fileprivate func passes(_ entry: LogEntry) -> Bool {
+        guard filter.passes(id: entry.event.messageID), filter.passes(entry.event.state) else { return false }
+        if !filter.needsRecord { return true }
+        if let record = entry.record { return filter.passes(record) }
+        return entry.event.detail.url.map { filter.passes(onlyURL: $0) } ?? false
+    }
+
+    /// The event by which a walk in this order comes upon a message, its history being given latest first.
+    fileprivate func firstMet(of history: [LogEntry]) -> LogEntry? {
+        var (from, to) = (from ?? .min, to ?? .max)
+        if case .time(let time) = cursor {
+            switch order {
+            case .latestFirst: to = min(to, time)
+            case .earliestFirst: from = max(from, time)
+            }
+        }
+        let inRange = history.filter { (from...max(from, to)).contains($0.event.time.milliseconds) && passes($0) }
+        return order == .latestFirst ? inRange.first : inRange.last
+    }
+
+    fileprivate func isBehindCursor(_ event: MessageEvent) -> Bool {
+        switch cursor {
+        case nil: return true
+        case .time(let time):
+            let own = event.time.milliseconds
+            return order == .latestFirst ? own <= time : own >= time
+        case .behind(let ref):
+            let number = Int64(ref.drop { $0 != "-" }.dropFirst()) ?? 0
+            return order == .latestFirst ? event.number < number : event.number > number
+        }
+    }
+}

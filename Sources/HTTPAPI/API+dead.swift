@@ -1,0 +1,124 @@
+/// /v2/dlq: dead letters (contract dlq.md).
+
+import Domain
+import Engine
+
+extension API {
+    func deadLetters(_ request: APIRequest, hasSlash: Bool) async throws(RequestError) -> APIResponse {
+        let pairs = Self.query(request.target)
+        let bodyIDs = request.method == "DELETE" ? try BulkIDs.read(request.body, field: "dlqIds") : nil
+        if request.method == "DELETE" { try refuseAmbiguous(pairs, bodyIDs, hasSlash: hasSlash) }
+        var query = try ListQuery.read(pairs, of: .dead, limits: settings.limits)
+        if let bodyIDs { query.ids = bodyIDs }
+        return request.method == "DELETE" ? try await dropDead(query) : try await listDead(query)
+    }
+
+    private func listDead(_ query: ListQuery) async throws(RequestError) -> APIResponse {
+        let page = try await deadIDs(query)
+        let letters = try await stored { try await store.deadLetters(page.ids) }
+        var json = JSONText(capacity: 1024 * letters.count + 64)
+        json.object { json in
+            json.field("cursor", ifAny: page.cursor)
+            json.key("messages")
+            json.array { json in
+                for letter in letters {
+                    MessageView.write(letter.message, dead: letter.answer, to: &json, query.trimBody)
+                }
+            }
+        }
+        return APIResponse(json: json.bytes)
+    }
+
+    /// The ids of one page, in order: those that were named, or those that pass the filters.
+    private func deadIDs(_ query: ListQuery) async throws(RequestError) -> (ids: [String], cursor: String?) {
+        if let ids = query.ids {
+            var seen: Set<String> = []
+            return (ids.filter { seen.insert($0).inserted }, nil)
+        }
+        let page = try await stored { try await store.deadRows(query) }
+        return (page.rows.map(\.member), page.more ? page.rows.last?.member : nil)
+    }
+
+    private func dropDead(_ query: ListQuery) async throws(RequestError) -> APIResponse {
+        let page = try await deadIDs(query)
+        let deleted = try await stored { try await store.dropDead(page.ids) }
+        var json = JSONText()
+        json.object { json in
+            json.field("deleted", deleted)
+            json.field("cursor", ifAny: page.cursor)
+        }
+        return APIResponse(json: json.bytes)
+    }
+
+    func deadLetter(_ request: APIRequest, id: String) async throws(RequestError) -> APIResponse {
+        let query = try ListQuery.read(onlyCommon: Self.query(request.target))
+        if request.method == "DELETE" {
+            guard try await stored({ try await store.dropDead([id]) }) == 1 else { throw .deadLetterNotFound(id) }
+            return .empty
+        }
+        guard let letter = try await stored({ try await store.deadLetter(id) }) else { throw .deadLetterNotFound(id) }
+        var json = JSONText(capacity: 1024 + letter.message.body.count + letter.answer.body.count)
+        MessageView.write(letter.message, dead: letter.answer, to: &json, query.trimBody)
+        return APIResponse(json: json.bytes)
+    }
+
+    func retryDead(
+        _ request: APIRequest, id: String, access: Authenticator.Access
+    ) async throws(RequestError) -> APIResponse {
+        _ = try ListQuery.read(onlyCommon: Self.query(request.target))
+        let ids = try await retry([id], all: true, request, access)
+        guard let messageID = ids.first else { throw .deadLetterNotFound(id) }
+        var json = JSONText()
+        json.object { $0.field("messageId", messageID) }
+        return APIResponse(status: 201, json: json.bytes)
+    }
+
+    func retryDead(
+        _ request: APIRequest, access: Authenticator.Access
+    ) async throws(RequestError) -> APIResponse {
+        let query = try ListQuery.read(Self.query(request.target), of: .dead, limits: settings.limits)
+        let page = try await deadIDs(query)
+        let ids = try await retry(page.ids, all: query.ids != nil, request, access)
+        var json = JSONText()
+        json.object { json in
+            json.key("responses")
+            json.array { json in
+                for id in ids { json.object { $0.field("messageId", id) } }
+            }
+            json.field("cursor", ifAny: page.cursor)
+        }
+        return APIResponse(status: 201, json: json.bytes)
+    }
+
+    /// Answers the ids of the new messages. Headers are read before anything is looked up: a bad one is a 400 also
+    /// where nothing matches.
+    private func retry(
+        _ ids: [String], all: Bool, _ request: APIRequest, _ access: Authenticator.Access
+    ) async throws(RequestError) -> [String] {
+        let now = store.clock.now
+        let context = PublishContext(
+            version: .v2, now: now, callerIP: "", isAuthenticatedByQuery: access.isByQuery, limits: settings.limits,
+            policy: settings.policy)
+        let probe = MessageRecord(url: "", callerIP: "", createdAt: now, notBefore: now)
+        _ = try PublishRequest.retry(of: probe, body: [], headers: request.headers, context: context)
+        let needsBody = PublishRequest.asksToRedact(request.headers)
+        let letters = try await stored { try await store.deadLetters(ids, withBodies: needsBody) }
+        if all, letters.count < ids.count {
+            let found = Set(letters.map(\.answer.dlqId))
+            throw .deadLetterNotFound(ids.first { !found.contains($0) } ?? "")
+        }
+        var items: [DeadLetterRetry] = []
+        for letter in letters {
+            let (record, due) = try PublishRequest.retry(
+                of: letter.message.record, body: letter.message.body, headers: request.headers, context: context)
+            let message = NewMessage(id: MessageID.make(now: now), record: record, body: [], due: due)
+            items.append(DeadLetterRetry(dlqId: letter.answer.dlqId, message: message))
+        }
+        try await countDaily(items.count)
+        let retries = items
+        switch try await stored({ try await store.retryDead(retries, all: all) }) {
+        case .gone(let id): throw .deadLetterNotFound(id)
+        case .done(let done): return zip(items, done).filter { $0.1 }.map { $0.0.message.id.text }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+import Domain
+import Engine
+import RedisLink
+import TestSupport
+import Testing
+
+/// The log as the scripts write it, and what reading it finds.
+@Suite struct LogTests {
+    private func history(_ bench: ScriptBench, _ id: String) async throws -> [String] {
+        let reply = try await bench.run(Scripts.logHistory, id, "", "100")
+        return reply[2].array?.compactMap { $0.array?[2].string } ?? []
+    }
+
+    private func scan(_ bench: ScriptBench, _ order: String, from cursor: String = "", most: Int = 100) async throws
+        -> [String]
+    {
+        let reply = try await bench.run(Scripts.logScan, order, cursor, "", "", "\(most)", "1000000")
+        return reply[2].array?.compactMap { $0.array?[0].string } ?? []
+    }
+
+    /// A whole life: the states in order, found without a walk through the log, also when the message is gone.
+    @Test func aMessagesHistoryIsFoundAfterItsEnd() async throws {
+        let bench = try ScriptBench()
+        try await bench.renew("n1")
+        _ = try await bench.publish("msg_1")
+        var held = try #require(try await bench.claim("n1", 1).first)
+        #expect(try await bench.settle("n1", held.id, held.place, "retry", "\(bench.now + 10)") == "retry")
+        #expect(try await history(bench, "msg_1") == ["RETRY", "ERROR", "ACTIVE", "CREATED"])
+        bench.now += 10
+        try await bench.promote()
+        held = try #require(try await bench.claim("n1", 2).first)
+        #expect(try await bench.settle("n1", held.id, held.place, "dead", "\(bench.now)-9") == "dead")
+        let all = ["FAILED", "ERROR", "ACTIVE", "RETRY", "ERROR", "ACTIVE", "CREATED"]
+        #expect(try await history(bench, "msg_1") == all)
+        let refs = try await scan(bench, "latestFirst")
+        #expect(refs.count == 7)
+        #expect(try await scan(bench, "earliestFirst").reversed() == refs)
+        let first = try await scan(bench, "latestFirst", most: 3)
+        #expect(try await first + scan(bench, "latestFirst", from: first[2]) == refs)
+        await bench.redis.close()
+    }
+
+    @Test func cancellingIsToldInTwoSteps() async throws {
+        let bench = try ScriptBench()
+        try await bench.renew("n1")
+        _ = try await bench.publish("msg_1")
+        _ = try await bench.publish("msg_2", due: bench.now + 1000)
+        let held = try #require(try await bench.claim("n1", 1).first)
+        _ = try await bench.run(Scripts.cancel, "call", "msg_1", "msg_2")
+        #expect(try await history(bench, "msg_2") == ["CANCELED", "CREATED"])
+        #expect(try await history(bench, "msg_1") == ["CANCEL_REQUESTED", "ACTIVE", "CREATED"])
+        try await bench.redis.send("HSET", "roost:{0}:message:msg_1", "x", "y")
+        _ = try await bench.settle("n1", held.id, held.place, "delivered")
+        #expect(try await history(bench, "msg_1").first == "DELIVERED")
+        await bench.redis.close()
+    }
+
+    /// The oldest segments go when the log is too large; what outlives its first event still says where it went.
+    @Test func theLogIsBoundedAndSheddingIsCounted() async throws {
+        let bench = try ScriptBench()
+        try await bench.redis.send("HSET", "roost:{0}:log", "limit", "20000")
+        try await bench.renew("n1")
+        _ = try await bench.publish("msg_old")
+        let held = try #require(try await bench.claim("n1", 1).first)
+        for number in 0..<300 {
+            bench.now += 1
+            _ = try await bench.publish("msg_\(number)", due: bench.now + 1_000_000)
+        }
+        let reply = try await bench.redis.send("HMGET", "roost:{0}:log", "bytes", "shed", "first", "last")
+        let figures = reply.array?.compactMap(\.int64) ?? []
+        #expect(figures.count == 4 && figures[0] <= 20_000 && figures[1] > 100 && figures[2] > 1, "\(figures)")
+        #expect(try await bench.redis.send("KEYS", "roost:{0}:log:*").array?.count == Int(figures[3] - figures[2] + 1))
+        _ = try await bench.settle("n1", held.id, held.place, "delivered")
+        let scanned = try await bench.run(Scripts.logScan, "latestFirst", "", "", "", "1", "1000000")
+        let latest = scanned[2].array?.first?.array ?? []
+        #expect(latest[2].string == "DELIVERED" && latest[5].string == #"{"url":"http://a"}"#, "\(latest)")
+        await bench.redis.close()
+    }
+
+    @Test func oldSegmentsGoAndNothingIsLoggedWhereTheLimitIsNought() async throws {
+        let bench = try ScriptBench()
+        _ = try await bench.publish("msg_1", due: bench.now + 100_000_000)
+        bench.now += 2_000_000
+        _ = try await bench.run(Scripts.collect, "60000", "20000", "1000000000", "1000000", "200")
+        #expect(try await scan(bench, "latestFirst") == [])
+        try await bench.redis.send("HSET", "roost:{0}:log", "limit", "0")
+        _ = try await bench.publish("msg_2", due: bench.now + 1000)
+        #expect(try await history(bench, "msg_2") == [])
+        await bench.redis.close()
+    }
+
+    /// Story: a call that failed behind its events had not counted them; the next event found its number taken.
+    @Test func aTakenNumberDoesNotStopTheLog() async throws {
+        let bench = try ScriptBench()
+        _ = try await bench.publish("msg_1", due: bench.now + 1000)
+        try await bench.redis.send("HSET", "roost:{0}:log", "events", "0")
+        _ = try await bench.publish("msg_2", due: bench.now + 1000)
+        _ = try await bench.publish("msg_3", due: bench.now + 1000)
+        #expect(try await history(bench, "msg_3") == ["CREATED"])
+        #expect(try await bench.redis.send("EXISTS", "roost:{0}:message:msg_2").int64 == 1)
+        await bench.redis.close()
+    }
+
+    /// A clock that was a day ahead and is corrected does not stop the time of the log.
+    @Test func aClockSetBackBeginsASegment() async throws {
+        let bench = try ScriptBench()
+        bench.now += 86_400_000
+        _ = try await bench.publish("msg_1", due: bench.now + 1000)
+        bench.now -= 86_400_000
+        let now = bench.now
+        let reply = try await bench.redis.client.run(
+            Scripts.publish, keys: ["roost:{0}"],
+            arguments: [
+                "\(now) stepped", "20000", "600000", "0", "1", "", "", "b", "", "9", "1", "msg_2", "host:a",
+                "\(now + 1000)", "{}", "", "",
+            ].map(RedisPart.text))
+        #expect(reply.array?.last?.string == "stored")
+        let refs = try await scan(bench, "latestFirst")
+        #expect(refs.count == 2 && refs[0].hasPrefix("\(now)-"), "\(refs)")
+        #expect(try await history(bench, "msg_2") == ["CREATED"])
+        await bench.redis.close()
+    }
+}

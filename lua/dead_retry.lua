@@ -1,0 +1,55 @@
+#!lua
+-- dead_retry: makes new messages of dead letters; the record goes over whole, body and all, in the same step.
+--
+--   KEYS[1]  root
+--   ARGV[1]  now, ms
+--   ARGV[2]  "all": where one of the items is gone, nothing is done; "" skips those that are
+--   ARGV[3]  bytes of bodies at most (the first goes however large it is)
+--   ARGV[4]  number of items; then for each
+--              dlqId
+--              id, lane, due (ms), request (JSON text), gate (see `create` in the prelude): the message it becomes
+--              logged      how many bytes of the body go to the log
+--
+--   returns  {"ok", status of each item ...}: "stored" (also where an earlier arrival of this call did it) or "gone";
+--            fewer than were asked for where the bytes were used up: call again with the others
+--            {"gone", dlqId}: nothing was done
+--            {"clock", last}
+--   writes   dead dead:<dlqId> and what publish writes; publishes wake
+--
+-- Sent again it finds the messages it made, living or ended. Two calls for one dead letter make one message of it.
+
+local now = clock()
+if not now then return clock_refusal() end
+
+local function item(number) return unpack(ARGV, 5 + 7 * number, 11 + 7 * number) end
+local function made(id) return redis.call('EXISTS', key('message', id)) == 1 or redis.call('ZSCORE', key('ended'), id) end
+
+local count = tonumber(ARGV[4])
+if ARGV[2] == 'all' then
+  for number = 0, count - 1 do
+    local dlq_id, id = item(number)
+    if not redis.call('ZSCORE', key('dead'), dlq_id) and not made(id) then return { 'gone', dlq_id } end
+  end
+end
+
+local answer, bytes = { 'ok' }, 0
+for number = 0, count - 1 do
+  local dlq_id, id, lane, due, request, gate, logged = item(number)
+  if bytes > tonumber(ARGV[3]) then break end
+  if made(id) then
+    answer[#answer + 1] = 'stored'
+  elseif redis.call('ZREM', key('dead'), dlq_id) == 0 then
+    answer[#answer + 1] = 'gone'
+  else
+    local message = key('message', id)
+    redis.call('RENAME', key('dead', dlq_id), message)
+    redis.call('HDEL', message, 'message', 'status', 'error', 'responseHeader', 'responseBody', 'retried', 'request')
+    local r = redis.call('HMGET', message, 'body', 'shared')
+    local body = r[1] or r[2] and redis.call('HGET', key('body', r[2]), 'text') or ''
+    bytes = bytes + #body
+    create(id, lane, due, request, gate, { kept = body, logged = tonumber(logged) }, now)
+    answer[#answer + 1] = 'stored'
+  end
+end
+finish(now)
+return answer

@@ -1,0 +1,19 @@
+#!lua flags=allow-oom
+-- log_shed: memory is short: drops the oldest segment of the log, so that messages need not be refused.
+--
+--   KEYS[1]  root
+--   ARGV[1]  now, ms
+--
+--   returns  {"ok", events, left}: how many were dropped (0: there is nothing to drop), bytes of the log that are left
+--   writes   log log:<n> history:<n>
+
+open_log()
+local last = key('log', redis.call('HGET', key('log'), 'last') or '1')
+-- The segment that is written goes, too, where it is the only one and holds anything.
+if events and redis.call('HGET', key('log'), 'first') == (redis.call('HGET', key('log'), 'last') or false) and redis.call('XLEN', last) > 0 then
+  events.changed = true
+  next_segment()
+  close_log()
+end
+local dropped = drop_segment(true)
+return { 'ok', dropped or 0, tonumber(redis.call('HGET', key('log'), 'bytes') or '0') }
