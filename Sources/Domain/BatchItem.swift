@@ -3,32 +3,43 @@
 package struct BatchItem: Sendable {
     package var destination: Destination
     package var headers: HeaderMap
-    package var body: [UInt8]
     package var queue: String?
+    private var slice: JSONSlice?
+
+    /// The body of the item, made anew by each call from the body of the batch it came in: so that a large batch is in
+    /// memory once and not twice.
+    package func body(in batch: [UInt8]) -> [UInt8] { slice.map { JSONReader.text(at: $0, of: batch) } ?? [] }
 
     /// All items in their order; unknown keys are ignored. Throws 400 for the first that is malformed, by its number.
     package static func list(body: [UInt8], limits: Limits = Limits()) throws(RequestError) -> [BatchItem] {
-        let value: JSONValue
-        do { value = try JSONValue.read(body) } catch { throw .badRequest("invalid JSON body: \(error.description)") }
-        guard let elements = value.array else { throw .badRequest("invalid JSON body: not an array") }
+        guard UTF8Text.isValid(body) else { throw .badRequest("invalid JSON body: not valid UTF-8") }
         var items: [BatchItem] = []
-        items.reserveCapacity(elements.count)
-        for (index, element) in elements.enumerated() {
-            do throws(RequestError) {
-                items.append(try BatchItem(element, limits: limits))
-            } catch {
-                throw error.inBatch(item: index)
+        var reader = JSONReader(bytes: body)
+        do throws(JSONElementsError) {
+            try reader.elements(deferring: "body") { element, slice throws(RequestError) in
+                do throws(RequestError) {
+                    items.append(try BatchItem(element, slice, limits: limits))
+                } catch {
+                    throw error.inBatch(item: items.count)
+                }
+            }
+        } catch {
+            switch error {
+            case .json(let error): throw .badRequest("invalid JSON body: \(error.description)")
+            case .visit(let error): throw error
             }
         }
         return items
     }
 
-    private init(_ value: JSONValue, limits: Limits) throws(RequestError) {
+    private init(_ value: JSONValue, _ slice: JSONSlice?, limits: Limits) throws(RequestError) {
         do {
             let members = try JSONMembers(value, of: "item")
             let text = try members.optionalString("destination") ?? ""
             headers = try members.header("headers")
-            body = Array((try members.optionalString("body") ?? "").utf8)
+            // Its text, if it has one, is the slice.
+            _ = try members.optionalString("body")
+            self.slice = slice
             let name = try members.optionalString("queue") ?? ""
             queue = name.isEmpty ? nil : name
             destination = try DestinationParser.parse(plain: text, limits: limits)

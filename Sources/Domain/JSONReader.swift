@@ -5,8 +5,59 @@ struct JSONReader {
     private var position = 0
     private var depth = 0
     private static let deepest = 64
+    /// The texts of this member, in the objects of an outermost array, are checked and left where they are.
+    private var deferring: String?
+    private var deferred: JSONSlice?
 
     init(bytes: [UInt8]) { self.bytes = bytes }
+
+    /// Reads an array element by element, so that never all of them are in memory as values. The text of the member
+    /// `key` of an element is handed over as the place where it stands, and is empty in the value.
+    mutating func elements(
+        deferring key: String, _ visit: (JSONValue, JSONSlice?) throws(RequestError) -> Void
+    ) throws(JSONElementsError) {
+        do {
+            skipBlanks()
+            guard position < bytes.count, bytes[position] == UInt8(ascii: "[") else {
+                _ = try document()
+                throw JSONError(text: "not an array", offset: nil)
+            }
+            deferring = key
+            try descend()
+            if !take(UInt8(ascii: "]")) {
+                repeat {
+                    deferred = nil
+                    let element = try value()
+                    try visit(element, deferred)
+                } while take(UInt8(ascii: ","))
+                guard take(UInt8(ascii: "]")) else { throw fault("expected ',' or ']'") }
+            }
+            skipBlanks()
+            if position < bytes.count { throw fault("more text after the value") }
+        } catch let error as JSONError {
+            throw .json(error)
+        } catch {
+            throw .visit(error as? RequestError ?? .internalError)
+        }
+    }
+
+    private mutating func deferText() throws(JSONError) -> JSONValue {
+        let start = position
+        var end = position + 1
+        while end < bytes.count, bytes[end] >= 0x20, bytes[end] != 0x22, bytes[end] != 0x5C { end += 1 }
+        let isPlain = end < bytes.count && bytes[end] == 0x22
+        if isPlain { position = end + 1 } else { _ = try string() }
+        deferred = JSONSlice(range: start..<position, isPlain: isPlain)
+        return .string("")
+    }
+
+    /// The text that stands at a place where one was found before.
+    static func text(at slice: JSONSlice, of bytes: [UInt8]) -> [UInt8] {
+        if slice.isPlain { return Array(bytes[(slice.range.lowerBound + 1)..<(slice.range.upperBound - 1)]) }
+        var reader = JSONReader(bytes: bytes)
+        reader.position = slice.range.lowerBound
+        return (try? reader.string()).map { Array($0.utf8) } ?? []
+    }
 
     mutating func document() throws(JSONError) -> JSONValue {
         let value = try value()
@@ -53,7 +104,9 @@ struct JSONReader {
                 let isTwice = object.members.count < 8 ? object[key] != nil : !seen.insert(key).inserted
                 if isTwice { throw JSONError(text: "key \"\(key.prefix(100))\" given twice", offset: start) }
                 guard take(UInt8(ascii: ":")) else { throw fault("expected ':'") }
-                object.members.append(.init(key: key, value: try value()))
+                skipBlanks()
+                let isDeferred = depth == 2 && key == deferring && position < bytes.count && bytes[position] == 0x22
+                object.members.append(.init(key: key, value: isDeferred ? try deferText() : try value()))
             } while take(UInt8(ascii: ","))
             guard take(UInt8(ascii: "}")) else { throw fault("expected ',' or '}'") }
         }
@@ -208,4 +261,17 @@ struct JSONReader {
     }
 
     private func fault(_ text: String) -> JSONError { JSONError(text: text, offset: position) }
+}
+
+/// Where a text stands in a JSON document, quotes included.
+struct JSONSlice: Sendable, Hashable {
+    let range: Range<Int>
+    /// It holds no escape: its bytes are the text.
+    let isPlain: Bool
+}
+
+enum JSONElementsError: Error {
+    case json(JSONError)
+    /// What the visitor threw.
+    case visit(RequestError)
 }

@@ -5,9 +5,18 @@ package enum UTF8Text {
         bytes.withUnsafeBufferPointer { isValid($0) }
     }
 
+    /// In pieces that end between characters: checking a piece makes a copy of it.
     static func isValid(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-        if bytes.allSatisfy({ $0 < 0x80 }) { return true }
-        return String(validating: bytes, as: UTF8.self) != nil
+        var start = 0
+        while start < bytes.count {
+            var end = min(start + 65_536, bytes.count)
+            while end < bytes.count, end > start, bytes[end] & 0xC0 == 0x80 { end -= 1 }
+            if end == start { return false }
+            let piece = UnsafeBufferPointer(rebasing: bytes[start..<end])
+            if !piece.allSatisfy({ $0 < 0x80 }), String(validating: piece, as: UTF8.self) == nil { return false }
+            start = end
+        }
+        return true
     }
 
     /// The kept part of a response that was longer than the limit: without the fragment of a character cut at its end,

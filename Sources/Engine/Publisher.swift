@@ -20,7 +20,7 @@ final class Publisher: Sendable {
         var running = false
     }
 
-    static let mostMessages = 200
+    static let mostMessages = 100
     static let mostBytes = 1 << 20
 
     private let scripts: ScriptCaller

@@ -6,11 +6,12 @@ import Engine
 
 extension API {
     /// A chunk goes to the store in one call.
-    private static let mostMessages = 200
+    private static let mostMessages = 100
     private static let mostBytes = 1 << 20
 
     private enum Item {
-        case publish(CheckedPublish)
+        /// Without its body, which is made when its chunk is stored.
+        case publish(CheckedPublish, BatchItem, bytes: Int)
         case schedule(Schedule, dedup: String?)
         case failed(RequestError)
     }
@@ -22,23 +23,27 @@ extension API {
         var items: [Item] = []
         for (index, item) in try BatchItem.list(body: request.body, limits: settings.limits).enumerated() {
             let source = PublishSource(
-                destination: item.destination, headers: item.headers.fields, body: item.body, queue: item.queue,
-                version: version, callerIP: caller, isAuthenticatedByQuery: access.isByQuery)
-            items.append(try await read(source, at: index, access: access))
+                destination: item.destination, headers: item.headers.fields, body: item.body(in: request.body),
+                queue: item.queue, version: version, callerIP: caller, isAuthenticatedByQuery: access.isByQuery)
+            items.append(try await read(source, item, at: index, access: access))
         }
         try await countDaily(
             items.reduce(0) { total, item in
-                if case .publish(let publish) = item { total + publish.messages.count } else { total }
+                if case .publish(let publish, _, _) = item { total + publish.messages.count } else { total }
             })
         var answers: [PublishAnswer] = []
         var chunk: [CheckedPublish] = []
         var messages = 0, bytes = 0
         for item in items {
             switch item {
-            case .publish(let publish):
-                chunk.append(publish)
+            case .publish(let publish, let origin, let size):
+                if bytes + size > Self.mostBytes {
+                    answers += try await storeChunk(&chunk, after: answers.count)
+                    (messages, bytes) = (0, 0)
+                }
+                chunk.append(publish.carrying(origin.body(in: request.body)))
                 messages += publish.messages.count
-                bytes += publish.request.body.count
+                bytes += size
                 // A topic may have changed: then its item is read and stored again, and nothing may have overtaken it.
                 if publish.topic == nil, messages < Self.mostMessages, bytes < Self.mostBytes { continue }
                 answers += try await storeChunk(&chunk, after: answers.count)
@@ -57,11 +62,13 @@ extension API {
 
     /// One malformed item fails the whole batch; one that is well formed and can't be published fails alone.
     private func read(
-        _ source: PublishSource, at index: Int, access: Authenticator.Access
+        _ source: PublishSource, _ item: BatchItem, at index: Int, access: Authenticator.Access
     ) async throws(RequestError) -> Item {
         do throws(RequestError) {
             let publish = try await check(source)
-            guard let schedule = publish.request.newSchedule() else { return .publish(publish) }
+            guard let schedule = publish.request.newSchedule() else {
+                return .publish(publish.carrying([]), item, bytes: publish.request.body.count)
+            }
             try access.require(.manage)
             return .schedule(schedule, dedup: publish.request.scheduleDedup)
         } catch {

@@ -30,6 +30,14 @@ struct CheckedPublish: Sendable {
             topic: topic.map { ($0.name, $0.revision) })
     }
 
+    /// The same with that body everywhere.
+    func carrying(_ body: [UInt8]) -> CheckedPublish {
+        var copy = self
+        (copy.source.body, copy.request.body) = (body, body)
+        for index in copy.messages.indices { copy.messages[index].body = body }
+        return copy
+    }
+
     /// - Parameter originals: for each message the id of the one it repeats, empty for one that was stored.
     func answer(originals: [String] = []) -> PublishAnswer {
         let entries = messages.enumerated().map { index, message in

@@ -16,7 +16,7 @@ final class HTTPConnection: ChannelInboundHandler {
 
     private enum State {
         case idle
-        /// Its body so far stands in `body`: the buffer must have one owner while it grows, or every part copies it.
+        /// Its body so far stands in `body`: it must have one owner while it grows, or every part copies it.
         case reading(HTTPRequestHead, limit: Int)
         /// The answer is being made; nothing is read until it is written.
         case answering
@@ -29,7 +29,7 @@ final class HTTPConnection: ChannelInboundHandler {
     private let logger: Logger
     private let respond: Responder
     private var state = State.idle
-    private var body: ByteBuffer?
+    private var body: [UInt8] = []
     private var isHead = false
     private var keepsAlive = true
     private var timer: Scheduled<Void>?
@@ -62,7 +62,7 @@ final class HTTPConnection: ChannelInboundHandler {
     private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         keepsAlive = head.isKeepAlive && keepsAlive
         isHead = head.method == .HEAD
-        body = nil
+        body = []
         let limit = settings.maxBody(head.method.rawValue, head.uri)
         let length = head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0
         if length > limit { return refuse(.messageTooLarge(limit: limit), context) }
@@ -82,13 +82,17 @@ final class HTTPConnection: ChannelInboundHandler {
     private static let freeBytes = 64 << 10
 
     private func collect(_ part: ByteBuffer, head: HTTPRequestHead, limit: Int, _ context: ChannelHandlerContext) {
-        let before = body?.readableBytes ?? 0
+        let before = body.count
         let size = before + part.readableBytes
         guard size <= limit else { return refuse(.messageTooLarge(limit: limit), context) }
         if before <= Self.freeBytes, size > Self.freeBytes, let error = settings.admits(head.uri, fields(head)) {
             return refuse(error, context)
         }
-        if body == nil { body = part } else { body?.writeImmutableBuffer(part) }
+        // A caller that has shown a token and says how much will come has the room for it at once.
+        if before == 0, let length = head.headers.first(name: "content-length").flatMap({ Int($0) }) {
+            body.reserveCapacity(min(length, limit))
+        }
+        body.append(contentsOf: part.readableBytesView)
         startTimer(settings.bodyTimeout, context)
     }
 
@@ -101,10 +105,10 @@ final class HTTPConnection: ChannelInboundHandler {
         timer = nil
         state = .answering
         let body = self.body
-        self.body = nil
+        self.body = []
         let request = APIRequest(
             method: head.method.rawValue, target: head.uri, headers: fields(head),
-            body: body.map { Array($0.readableBytesView) } ?? [], peer: context.remoteAddress?.ipAddress ?? "")
+            body: body, peer: context.remoteAddress?.ipAddress ?? "")
         let (respond, loop) = (respond, context.eventLoop)
         let me = NIOLoopBound((self, context), eventLoop: loop)
         Task {
@@ -145,7 +149,7 @@ final class HTTPConnection: ChannelInboundHandler {
 
     /// Answers without having read the request, and reads no more of it than what is on its way.
     private func refuse(_ error: RequestError, _ context: ChannelHandlerContext) {
-        body = nil
+        body = []
         metrics.count(status: error.status)
         keepsAlive = false
         send(APIResponse(error), closes: true, context)
