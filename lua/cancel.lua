@@ -20,21 +20,15 @@ if receipt then return { 'ok', tonumber(receipt) } end
 local cancelled = 0
 for i = 3, #ARGV do
   local id = ARGV[i]
-  local record = redis.call('HMGET', key('message', id), 'state', 'place', 'lane', 'created', 'event')
-  if record[1] == 'active' then
-    local ref = log(id, 'CANCEL_REQUESTED', record[4], record[5] or record[4], '', '', now)
-    redis.call('HSET', key('message', id), 'state', 'cancelling', 'event', ref or record[5] or '')
+  if cancel_waiting(id, now) then
     cancelled = cancelled + 1
-  elseif record[1] == 'waiting' then
-    local place = record[2] and read_place(record[2])
-    if place then
-      remove_entry(place.stream, place.lane, place.entry, false)
-    else
-      redis.call('ZREM', key('due'), id)
+  else
+    local record = redis.call('HMGET', key('message', id), 'state', 'created', 'event')
+    if record[1] == 'active' then
+      local ref = log(id, 'CANCEL_REQUESTED', record[2], record[3] or record[2], '', '', now)
+      redis.call('HSET', key('message', id), 'state', 'cancelling', 'event', ref or record[3] or '')
+      cancelled = cancelled + 1
     end
-    forget(id, now)
-    if place then touch(place.lane) end
-    cancelled = cancelled + 1
   end
 end
 finish(now)

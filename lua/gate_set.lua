@@ -45,7 +45,10 @@ elseif what == 'resume' then
 elseif what == 'pin' then
   if ARGV[4] ~= '' then redis.call('HSET', gate, 'parallelism', ARGV[4], 'pinnedParallelism', '1') end
   if ARGV[5] ~= '' then redis.call('HSET', gate, 'rate', ARGV[5], 'period', ARGV[6], 'pinnedRate', '1') end
-  redis.call('HSET', gate, 'windowStart', text(now), 'windowCount', 0)
+  -- A key that never counted a start has no period to begin anew.
+  if ARGV[5] ~= '' or redis.call('HEXISTS', gate, 'windowStart') == 1 then
+    redis.call('HSET', gate, 'windowStart', text(now), 'windowCount', 0)
+  end
 elseif what == 'unpin' then
   if ARGV[4] == '1' then redis.call('HDEL', gate, 'pinnedParallelism') end
   if ARGV[5] == '1' then redis.call('HDEL', gate, 'pinnedRate') end

@@ -177,6 +177,19 @@ local function read_place(place)
   return { stream = stream, entry = entry, claim = tonumber(claim), lane = lane, again = family == 'again' }
 end
 
+-- Ends a message that waits, wherever it does; false where there is none that waits.
+local function cancel_waiting(id, now)
+  local record = redis.call('HMGET', key('message', id), 'state', 'place', 'created', 'event')
+  if record[1] ~= 'waiting' then return false end
+  local place = record[2] and read_place(record[2])
+  if place then remove_entry(place.stream, place.lane, place.entry, false) else redis.call('ZREM', key('due'), id) end
+  local ref = log(id, 'CANCEL_REQUESTED', record[3], record[4] or record[3], '', '', now)
+  if ref then redis.call('HSET', key('message', id), 'event', ref) end
+  forget(id, now)
+  if place then touch(place.lane) end
+  return true
+end
+
 -- Takes a message out of what a node holds; the node's share of the lane shrinks with it.
 local function drop_held(node, id, lane)
   redis.call('HDEL', key('active', node), id)

@@ -12,7 +12,7 @@
 --   returns  {"ok", cancelled, more}: call again with "sweep" while more is 1
 --            {"clock", last}
 --   writes   queues deleting gate:<lane> lane:<lane> again:<lane> held:<lane> message:<id> messages due open reopen waits:<id>
---            states:<id> ended receipt:<call> body:<hash> sequence counts idle clock; publishes wake
+--            states:<id> ended receipt:<call> body:<hash> log log:<n> history:<n> sequence counts idle clock; publishes wake
 
 local now = clock()
 if not now then return clock_refusal() end
@@ -42,14 +42,8 @@ if limit == 0 then
 end
 local cancelled, more = 0, 0
 
--- Ends a message that waits, wherever it does.
 local function drop(id)
-  local record = redis.call('HMGET', key('message', id), 'state', 'place')
-  if record[1] ~= 'waiting' then return false end
-  local place = record[2] and read_place(record[2])
-  if place then remove_entry(place.stream, place.lane, place.entry, false) else redis.call('ZREM', key('due'), id) end
-  forget(id, now)
-  if place then touch(place.lane) end
+  if not cancel_waiting(id, now) then return false end
   cancelled = cancelled + 1
   return true
 end

@@ -52,11 +52,14 @@ package enum Route: Equatable {
             ["POST"]
         case .queues: ["GET", "POST"]
         case .queue: ["GET", "DELETE"]
-        case .schedule: ["GET", "DELETE"]
+        // A POST there makes one: what stands in the path is its destination.
+        case .schedule: ["GET", "POST", "DELETE"]
         case .scheduleSwitch: ["PATCH", "POST"]
         case .message, .deadLetters, .deadLetter: ["GET", "DELETE"]
         case .messages: ["DELETE"]
-        case .topics, .schedules, .keys, .flows, .flow, .globalParallelism, .events, .logs: ["GET"]
+        case .topics, .schedules, .keys, .flows, .globalParallelism, .events, .logs: ["GET"]
+        // Behind a key that ends like a verb, a POST is that verb on the key before it.
+        case .flow(let key): Self.verb(of: key) == nil ? ["GET"] : ["GET", "POST"]
         case .topic: ["GET", "PATCH", "DELETE"]
         case .endpoints: ["POST", "DELETE"]
         }
@@ -125,12 +128,17 @@ package enum Route: Equatable {
     /// The key is everything up to a verb at the end, slashes included: SDKs put it there unescaped.
     private static func flow(_ method: String, _ path: Substring.UTF8View) -> Route? {
         if path.isEmpty { return .flows }
-        if method == "POST" {
-            guard let slash = path.lastIndex(of: UInt8(ascii: "/")) else { return nil }
+        if method == "POST", let slash = path.lastIndex(of: UInt8(ascii: "/")) {
             let verb = path[path.index(after: slash)...].lowered
-            return flowVerbs.contains(verb) ? .flowVerb(key: decoded(path[..<slash]), verb: verb) : nil
+            if flowVerbs.contains(verb) { return .flowVerb(key: decoded(path[..<slash]), verb: verb) }
         }
         return .flow(key: decoded(path))
+    }
+
+    private static func verb(of key: String) -> String? {
+        guard let slash = key.utf8.lastIndex(of: UInt8(ascii: "/")) else { return nil }
+        let last = key.utf8[key.utf8.index(after: slash)...].lowered
+        return flowVerbs.contains(last) ? last : nil
     }
 
     private static func fixed(_ family: String, _ path: Substring.UTF8View, hasSlash: Bool = false) -> Route? {

@@ -1,4 +1,4 @@
-/// `/health`, `/ready`, `/metrics`: for orchestrators and Prometheus, without a token.
+/// `/health`, `/ready`, `/metrics`, `/openapi.yaml`: for orchestrators, Prometheus and tools, without a token.
 
 import Domain
 import Engine
@@ -21,11 +21,15 @@ package struct StatusPages: Sendable {
     /// Nil for every other path.
     package func respond(to request: APIRequest) async -> APIResponse? {
         let path = request.target.prefix { $0 != "?" }
-        guard path == "/health" || path == "/ready" || path == "/metrics" else { return nil }
+        guard ["/health", "/ready", "/metrics", "/openapi.yaml"].contains(path) else { return nil }
         guard request.method == "GET" else { return APIResponse(RequestError.methodNotAllowed(allow: "GET")) }
         switch path {
         case "/health": return answer(unhealthy())
         case "/ready": return answer(await unready())
+        case "/openapi.yaml":
+            return APIResponse(
+                text: String(decoding: PackageResources.openapi_yaml, as: UTF8.self),
+                type: "application/yaml; charset=utf-8")
         default: return APIResponse(text: await metrics(), type: "text/plain; version=0.0.4; charset=utf-8")
         }
     }

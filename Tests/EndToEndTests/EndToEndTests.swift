@@ -8,6 +8,10 @@ import Testing
     /// The binary of the same build.
     static let binary = Contract.top.appendingPathComponent(".build/debug/roost").path
 
+    static let scenarios = [
+        "client.py", "crash.py", "gates.py", "golden.py", "openapi.py", "schedules.py", "sdk.py", "serve.py",
+    ]
+
     func run(_ script: String) throws -> (code: Int32, output: String) {
         let python = Contract.top.appendingPathComponent(".build/venv/bin/python").path
         let path = Contract.top.appendingPathComponent("Tests/EndToEndTests/\(script)").path
@@ -24,7 +28,7 @@ import Testing
         return (code ?? -1, (try? String(contentsOfFile: log, encoding: .utf8)) ?? "")
     }
 
-    @Test(.timeLimit(.minutes(3)), arguments: ["client.py", "crash.py", "gates.py", "schedules.py", "serve.py"])
+    @Test(.timeLimit(.minutes(3)), arguments: Self.scenarios)
     func scenario(_ script: String) throws {
         let (code, output) = try run(script)
         #expect(code == 0, "\(script):\n\(output)")
