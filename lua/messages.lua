@@ -244,5 +244,6 @@ end
 -- What every script that creates, moves or ends messages calls before it answers.
 local function finish(now)
   open_touched(now)
+  write_counts()
   close_log()
 end

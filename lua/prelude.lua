@@ -58,9 +58,18 @@ local function wake()
   if redis.call('DEL', key('idle')) == 1 then tell('open') end
 end
 
--- What stands in the streams of a lane kind ("entries") and what of it nodes hold ("held"), for metrics.
+-- What stands in the streams of a lane kind ("entries") and what of it nodes hold ("held"), for metrics: summed up during
+-- the call and written at its end.
+local counted = {}
 local function count(what, lane, by)
-  redis.call('HINCRBY', key('counts'), what .. ':' .. string.match(lane, '^%l+'), by)
+  local field = what .. ':' .. string.match(lane, '^%l+')
+  counted[field] = (counted[field] or 0) + by
+end
+local function write_counts()
+  for field, by in pairs(counted) do
+    if by ~= 0 then redis.call('HINCRBY', key('counts'), field, by) end
+  end
+  counted = {}
 end
 
 local function lane_stream(lane) return key('lane', lane) end

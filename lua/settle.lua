@@ -57,6 +57,7 @@ local function shed_finished()
   shed_ended(now - tonumber(ARGV[5]))
 end
 
+local delivered_bytes = 0
 local function finish_delivered(id)
   local message = key('message', id)
   local size = redis.call('HSTRLEN', message, 'request') + redis.call('HSTRLEN', message, 'body')
@@ -64,7 +65,7 @@ local function finish_delivered(id)
   redis.call('HDEL', message, 'place', 'lane', 'due', 'error', 'source', 'sourceQueue')
   redis.call('ZREM', key('messages'), id)
   redis.call('ZADD', key('finished'), text(now), id)
-  redis.call('HINCRBY', key('counts'), 'finishedBytes', size)
+  delivered_bytes = delivered_bytes + size
 end
 
 -- r[8] and r[9] are the refs of the message's first and last event in the log.
@@ -170,5 +171,6 @@ for number = 1, tonumber(ARGV[6]) do
   end
 end
 finish(now)
+if delivered_bytes > 0 then redis.call('HINCRBY', key('counts'), 'finishedBytes', delivered_bytes) end
 shed_finished()
 return answer

@@ -65,10 +65,13 @@ package struct ListQuery: Sendable {
         return query
     }
 
+    /// Besides the token (contract conventions.md §4).
+    package static let alwaysAllowed: Set<String> = ["trimBody", "source", "order"]
+
     /// For a single dead letter: nothing but what is always allowed.
     package static func read(onlyCommon pairs: [HeaderField]) throws(RequestError) -> ListQuery {
         for (name, _) in pairs where !ASCII.equalIgnoringCase(name, "qstash_token") {
-            guard ["trimBody", "source", "order"].contains(name) else { throw .unknownParameter(name) }
+            guard alwaysAllowed.contains(name) else { throw .unknownParameter(name) }
         }
         return try read(pairs, of: .dead)
     }

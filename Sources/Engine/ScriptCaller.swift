@@ -26,14 +26,19 @@ package struct ScriptCaller: Sendable {
     private func send(
         _ script: Script, _ arguments: [RedisPart], _ root: String?
     ) async throws(RedisError) -> [RedisValue] {
+        // A busy server writes events all the time: there is always something to shed, but not always enough.
+        var sheds = 0
         while true {
             do {
                 return try await run(script, arguments, root)
             } catch {
-                guard error.isOutOfMemory, try await shedLog() else { throw error }
+                guard error.isOutOfMemory, sheds < Self.mostSheds, try await shedLog() else { throw error }
+                sheds += 1
             }
         }
     }
+
+    private static let mostSheds = 100
 
     /// False where nothing of the log is left.
     private func shedLog() async throws(RedisError) -> Bool {

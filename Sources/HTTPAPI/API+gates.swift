@@ -42,6 +42,7 @@ extension API {
     func flows(_ request: APIRequest) async throws(RequestError) -> APIResponse {
         var search: String?
         for (name, value) in Self.query(request.target) where !ASCII.equalIgnoringCase(name, "qstash_token") {
+            if ListQuery.alwaysAllowed.contains(name) { continue }
             guard name == "search" else { throw .unknownParameter(name) }
             search = value
         }

@@ -48,7 +48,7 @@ extension API {
         if hasSlash, said.isEmpty, bodyIDs == nil {
             throw .badRequest("an id is missing behind the slash; leave the slash out to mean all")
         }
-        let filters = said.filter { !["trimBody", "source", "order"].contains($0.name) }
+        let filters = said.filter { !ListQuery.alwaysAllowed.contains($0.name) }
         if bodyIDs != nil, let filter = filters.first {
             throw .badRequest("\(filter.name) in the query and ids in the body: give one of them")
         }

@@ -19,6 +19,7 @@ extension API {
     }
 
     func schedule(_ request: APIRequest, id: String) async throws(RequestError) -> APIResponse {
+        try NameGrammar.check(id, kind: "schedule")
         if request.method == "DELETE" {
             try await stored { try await store.removeSchedule(id) }
             return .empty
@@ -28,6 +29,7 @@ extension API {
     }
 
     func setSchedule(_ id: String, paused: Bool) async throws(RequestError) -> APIResponse {
+        try NameGrammar.check(id, kind: "schedule")
         guard try await stored({ try await store.setSchedule(id, paused: paused) }) else { throw .scheduleNotFound(id) }
         return .empty
     }

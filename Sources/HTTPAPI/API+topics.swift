@@ -9,6 +9,7 @@ extension API {
     }
 
     func topic(_ request: APIRequest, name: String) async throws(RequestError) -> APIResponse {
+        try NameGrammar.check(name, kind: "topic")
         let now = store.clock.now
         switch request.method {
         case "PATCH":
@@ -28,10 +29,10 @@ extension API {
     }
 
     func endpoints(_ request: APIRequest, topic name: String) async throws(RequestError) -> APIResponse {
+        try NameGrammar.check(name, kind: "topic")
         let now = store.clock.now
         let limits = settings.limits
         if request.method == "POST" {
-            try NameGrammar.check(name, kind: "topic")
             let endpoints = try Topic.endpoints(body: request.body, limits: limits, policy: settings.policy)
             try await edit(name) { topic throws(RequestError) in
                 try Topic.upserting(endpoints, into: topic, name: name, now: now, limits: limits)

@@ -46,7 +46,7 @@ package enum Route: Equatable {
     }
 
     /// The methods that exist here, for `Allow`.
-    var methods: [String] {
+    package var methods: [String] {
         switch self {
         case .publish, .enqueue, .batch, .newSchedule, .queueSwitch, .flowVerb, .retryDead, .retryAllDead, .rotateKeys:
             ["POST"]
@@ -91,7 +91,7 @@ package enum Route: Equatable {
     }
 
     /// Nil for a path that is not served. A POST below schedules is a creation but for `{id}/pause` and `{id}/resume`. The version is that of the path: `/v1/x` is served like `/v2/x`.
-    static func find(_ method: String, _ target: String) -> (route: Route, version: APIVersion)? {
+    package static func find(_ method: String, _ target: String) -> (route: Route, version: APIVersion)? {
         var rest = target.utf8[...]
         guard rest.popFirst() == UInt8(ascii: "/") else { return nil }
         let version: APIVersion
@@ -119,6 +119,12 @@ package enum Route: Equatable {
             return (.newSchedule(remainder: remainder), version)
         }
         let hasSlash = target.utf8.prefix { $0 != UInt8(ascii: "?") }.last == UInt8(ascii: "/")
+        // A destination below schedules, with another method than the one that makes a schedule.
+        if family == "schedules",
+            ["http:", "https:", "http%3a", "https%3a"].contains(where: { Substring(rest).lowercased().hasPrefix($0) })
+        {
+            return (.newSchedule(remainder: String(Substring(rest))), version)
+        }
         guard let route = fixed(family, rest.prefix { $0 != UInt8(ascii: "?") }, hasSlash: hasSlash) else { return nil }
         return (route, version)
     }

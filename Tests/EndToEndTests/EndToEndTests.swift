@@ -12,6 +12,11 @@ import Testing
         "client.py", "crash.py", "gates.py", "golden.py", "openapi.py", "schedules.py", "sdk.py", "serve.py",
     ]
 
+    /// `ops/test --all` adds what takes long.
+    static var all: [String] {
+        scenarios + (ProcessInfo.processInfo.environment["ROOST_TEST_ALL"] == nil ? [] : ["fuzz.py"])
+    }
+
     func run(_ script: String) throws -> (code: Int32, output: String) {
         let python = Contract.top.appendingPathComponent(".build/venv/bin/python").path
         let path = Contract.top.appendingPathComponent("Tests/EndToEndTests/\(script)").path
@@ -28,7 +33,7 @@ import Testing
         return (code ?? -1, (try? String(contentsOfFile: log, encoding: .utf8)) ?? "")
     }
 
-    @Test(.timeLimit(.minutes(3)), arguments: Self.scenarios)
+    @Test(.timeLimit(.minutes(3)), arguments: Self.all)
     func scenario(_ script: String) throws {
         let (code, output) = try run(script)
         #expect(code == 0, "\(script):\n\(output)")

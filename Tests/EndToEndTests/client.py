@@ -8,6 +8,8 @@ data = tempfile.mkdtemp(prefix="roost-e2e-", dir="/tmp")
 roost = Roost("dev", "--data", data)
 sink = Sink(lambda r: (500, {}, b"boom") if r["path"] == "/fails" else (200, {"X-Request-Id": "r-1"}, b'{"ok":true}'))
 client = QStash(TOKEN, base_url=roost.url)
+# What the TypeScript SDK's development mode asks before it uses a server it finds on port 8080 (contract keys.md).
+assert json.loads(call("GET", roost.url + "/v2/keys")[1]) == {"current": CURRENT, "next": NEXT}
 receiver = Receiver(current_signing_key=CURRENT, next_signing_key=NEXT)
 
 
