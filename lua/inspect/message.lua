@@ -30,7 +30,7 @@ local function history(last)
     local entry = redis.call('XRANGE', key('log:' .. segment), last, last)[1]
     if not entry then break end
     local event = entry[2]
-    line('%s      %s %s%s', shown == 0 and 'log ' or '    ', string.match(last, '^%d+'), event[4],
+    line('%-10s %s %s%s', shown == 0 and 'log' or '', string.match(last, '^%d+'), event[4],
       event[4] ~= 'CREATED' and event[10] ~= '' and ' ' .. string.sub(event[10], 1, 200) or '')
     last, shown = event[8], shown + 1
   end
