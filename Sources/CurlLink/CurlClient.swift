@@ -16,6 +16,9 @@ package struct CurlSettings: Sendable {
     package var threads = 1
     /// More trust roots than the system's: a PEM file.
     package var caFile: String?
+    /// The peer is taken for who it says it is: for asking a server of one's own on this machine, whose certificate is
+    /// made out to another name.
+    package var trustsAnyCertificate = false
     /// A proxy for every request. Never taken from the environment.
     package var proxy: String?
     package var addressGuard: AddressGuard = { _, _ in nil }

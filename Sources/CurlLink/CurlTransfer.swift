@@ -60,6 +60,10 @@ final class CurlTransfer {
         _ = roost_set_text(handle, CURLOPT_PROXY, settings.proxy ?? "")
         // Else NO_PROXY of the environment would send some of them past the proxy, which stands guard.
         _ = roost_set_text(handle, CURLOPT_NOPROXY, "")
+        if settings.trustsAnyCertificate {
+            _ = roost_set_long(handle, CURLOPT_SSL_VERIFYPEER, 0)
+            _ = roost_set_long(handle, CURLOPT_SSL_VERIFYHOST, 0)
+        }
         if let file = settings.caFile { _ = roost_set_text(handle, CURLOPT_CAINFO, file) }
         let timeout = min(max(1, exchange.timeoutMilliseconds), Int(Int32.max))
         _ = roost_set_long(handle, CURLOPT_TIMEOUT_MS, timeout)

@@ -22,6 +22,8 @@ package struct FrontSettings: Sendable {
     package var maxBody: @Sendable (_ method: String, _ target: String) -> Int = { _, _ in 1 << 20 }
     /// Asked before a large body is read: why the request is refused, nil where it may go on.
     package var admits: @Sendable (_ target: String, _ headers: [HeaderField]) -> RequestError? = { _, _ in nil }
+    /// TLS with this certificate; nil for plain HTTP.
+    package var certificate: ServerCertificate?
     package init() {}
 }
 
@@ -69,6 +71,9 @@ package final class HTTPFront: Sendable {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard self.admit(channel) else { throw FrontError.tooManyConnections }
+                    if let certificate = settings.certificate {
+                        try channel.pipeline.syncOperations.addHandler(certificate.handler())
+                    }
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline(
                         withPipeliningAssistance: true, withErrorHandling: false,
                         withOutboundHeaderValidation: true, withEncoderConfiguration: .init(),

@@ -24,7 +24,9 @@ struct Healthcheck: AsyncParsableCommand {
         let base = try url ?? Self.local()
         let exchange = HTTPExchange(
             url: base + (ready ? "/ready" : "/health"), method: "GET", headers: [], body: [], timeoutMilliseconds: 5000)
-        let client = CurlClient()
+        var settings = CurlSettings()
+        settings.trustsAnyCertificate = url == nil
+        let client = CurlClient(settings: settings)
         defer { client.shutDown() }
         switch await client.send(exchange) {
         case .response(let response):
@@ -40,9 +42,12 @@ struct Healthcheck: AsyncParsableCommand {
 
     private static func local() throws(SettingProblems) -> String {
         var sources = SettingSources()
-        sources.environment = sources.environment.filter { ["ROOST_LISTEN", "PORT", "ROOST_CONFIG"].contains($0.key) }
+        sources.environment = sources.environment.filter {
+            ["ROOST_LISTEN", "PORT", "ROOST_CONFIG", "ROOST_TLS_CERT", "ROOST_TLS_KEY"].contains($0.key)
+        }
         let settings = try sources.load()
         let host = ["0.0.0.0", "::"].contains(settings.host) ? "127.0.0.1" : settings.host
-        return "http://" + (host.contains(":") ? "[\(host)]" : host) + ":\(settings.port)"
+        let scheme = settings.tlsCertificate == nil ? "http" : "https"
+        return "\(scheme)://" + (host.contains(":") ? "[\(host)]" : host) + ":\(settings.port)"
     }
 }

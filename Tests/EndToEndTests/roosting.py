@@ -1,6 +1,6 @@
 """What the end-to-end scenarios share: a sink that remembers, and servers that never stay behind."""
 
-import base64, ctypes, http.server, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
+import base64, ctypes, http.server, json, os, re, shutil, signal, socket, ssl, subprocess, sys, tempfile, threading, time
 import urllib.request
 
 BINARY = os.environ["ROOST_TEST_BINARY"]
@@ -76,9 +76,11 @@ def die_with_parent():
 class Roost:
     """`roost dev` or `roost serve` as a child process."""
 
-    def __init__(self, *words, env=None, port=None):
+    def __init__(self, *words, env=None, port=None, scheme="http"):
         self.port = port or free_port()
-        self.url = "http://127.0.0.1:%d" % self.port
+        self.url = "%s://127.0.0.1:%d" % (scheme, self.port)
+        anyone = ssl.create_default_context()
+        anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
         self.log = tempfile.TemporaryFile("w+")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("ROOST_", "QSTASH_"))}
         environment.update(env or {})
@@ -88,7 +90,7 @@ class Roost:
         end = time.monotonic() + 60
         while True:
             try:
-                urllib.request.urlopen(self.url + "/ready", timeout=2).read()
+                urllib.request.urlopen(self.url + "/ready", timeout=2, context=anyone).read()
                 return
             except OSError:
                 assert self.process.poll() is None, "roost ended: " + self.output()

@@ -71,4 +71,55 @@ requests = sink.wait(lambda rs: any(r["path"] == "/cb" for r in rs))
 assert sum(r["path"] == "/slow" for r in requests) == 1, "a delivery that ended within the drain time was repeated"
 roost.stop()
 assert not redis.audit("roost:{0}")
+
+# TLS of the API itself: a certificate that is replaced is shown after SIGHUP, one that is broken leaves the old one in force.
+folder = tempfile.mkdtemp(prefix="roost-e2e-", dir="/tmp")
+
+
+def make_certificate(number):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", folder + "/key", "-out", folder + "/cert", "-days", "2",
+                    "-set_serial", str(number), "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+
+
+def shown():
+    with socket.create_connection(("127.0.0.1", roost.port)) as plain:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with context.wrap_socket(plain) as secure:
+            return ssl.DER_cert_to_PEM_cert(secure.getpeercert(True))
+
+
+make_certificate(1)
+tls = dict(env, ROOST_TLS_CERT=folder + "/cert", ROOST_TLS_KEY=folder + "/key")
+for broken, text in [(dict(tls, ROOST_TLS_KEY=""), "must be given together"), (dict(tls, ROOST_TLS_KEY=folder + "/none"), "can't use")]:
+    code, error = refused("serve", "-port=%d" % free_port(), **broken)
+    assert code == 2 and text in error, (code, error)
+roost = Roost("serve", env=tls, scheme="https")
+first = shown()
+assert first == open(folder + "/cert").read().replace("\r", "")
+trusted = ssl.create_default_context(cafile=folder + "/cert")
+request = urllib.request.Request(roost.url + "/v2/keys", headers={"Authorization": "Bearer " + secret})
+assert b"sig_" in urllib.request.urlopen(request, context=trusted, timeout=10).read()
+large = urllib.request.Request(roost.url + "/v2/publish/https://example.invalid/", data=b"x" * (2 << 20), headers={"Authorization": "Bearer " + secret})
+try:
+    assert False, urllib.request.urlopen(large, context=trusted, timeout=10).read()
+except urllib.error.HTTPError as error:
+    assert error.code == 413, error
+checked = subprocess.run([BINARY, "healthcheck"], env=dict(tls, PORT=str(roost.port)), capture_output=True, text=True)
+assert checked.returncode == 0, checked
+make_certificate(2)
+roost.process.send_signal(signal.SIGHUP)
+end = time.monotonic() + 10
+while shown() == first:
+    assert time.monotonic() < end, roost.output()
+    time.sleep(0.01)
+second = shown()
+open(folder + "/cert", "w").write("no certificate")
+roost.process.send_signal(signal.SIGHUP)
+while "the old one stays" not in roost.output():
+    assert time.monotonic() < end + 10, roost.output()
+    time.sleep(0.01)
+assert shown() == second
+assert roost.stop() == 0, roost.output()
+shutil.rmtree(folder)
 redis.close()

@@ -39,10 +39,17 @@ struct Server: Sendable {
                     stopping.begin()
                 }, lastWords: lastWords)
         }
-        defer { watching.cancel() }
+        let certificate = try loadCertificate()
+        let reloading = Task {
+            await signals.watch(reload: { reload(certificate) })
+        }
+        defer {
+            watching.cancel()
+            reloading.cancel()
+        }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: min(max(System.coreCount, 2), 8))
         do {
-            try await run(group: group, stopping: stopping)
+            try await run(group: group, certificate: certificate, stopping: stopping)
         } catch {
             try? await group.shutdownGracefully()
             throw error
@@ -51,7 +58,29 @@ struct Server: Sendable {
         logger.notice("stopped")
     }
 
-    private func run(group: MultiThreadedEventLoopGroup, stopping: Stopping) async throws {
+    private func loadCertificate() throws -> ServerCertificate? {
+        guard let file = settings.tlsCertificate, let key = settings.tlsKey else { return nil }
+        do {
+            return try ServerCertificate(certificate: file, key: key)
+        } catch {
+            throw CommandFailure(
+                text: "ROOST_TLS_CERT, ROOST_TLS_KEY: can't use \(file) with \(key): \(error)", status: 2)
+        }
+    }
+
+    private func reload(_ certificate: ServerCertificate?) {
+        guard let certificate else { return logger.notice("SIGHUP: nothing to read again") }
+        do {
+            try certificate.reload()
+            logger.notice("SIGHUP: the certificate was read again")
+        } catch {
+            logger.error("SIGHUP: the certificate can't be used, the old one stays: \(error)")
+        }
+    }
+
+    private func run(
+        group: MultiThreadedEventLoopGroup, certificate: ServerCertificate?, stopping: Stopping
+    ) async throws {
         let redisLoop = group.next()
         let nodeBox = NodeBox()
         let redis = RedisClient(url: redisURL, loop: redisLoop, logger: logger) { isFirst in
@@ -80,13 +109,14 @@ struct Server: Sendable {
             logger.warning("the signing keys in Redis differ from the ones configured: Redis's are in force")
         }
         try await serve(
-            group: group, redis: redis, store: store, keyring: keyring, nodeBox: nodeBox, stopping: stopping)
+            group: group, redis: redis, store: store, keyring: keyring, nodeBox: nodeBox, certificate: certificate,
+            stopping: stopping)
         await redis.shutDown()
     }
 
     private func serve(
         group: MultiThreadedEventLoopGroup, redis: RedisClient, store: Store, keyring: SigningKeyring, nodeBox: NodeBox,
-        stopping: Stopping
+        certificate: ServerCertificate?, stopping: Stopping
     ) async throws {
         let curl = settings.roles.contains(.deliver) ? try makeCurl() : nil
         defer { curl?.shutDown() }
@@ -106,6 +136,7 @@ struct Server: Sendable {
             settings: settings.apiSettings, status: pages, metrics: apiMetrics, logger: logger, extra: extra)
         let servesAPI = settings.roles.contains(.api)
         var frontSettings = frontSettings
+        frontSettings.certificate = certificate
         // What is served beside the API in development needs no token.
         if extra == nil { frontSettings.admits = { api.refusal($0, $1) } }
         let front = HTTPFront(settings: frontSettings, group: group, metrics: apiMetrics, logger: logger) { request in
@@ -138,7 +169,8 @@ struct Server: Sendable {
     private func announce(_ port: Int) {
         let host = settings.host.contains(":") ? "[\(settings.host)]" : settings.host
         logger.notice(
-            "running at http://\(host):\(port)", metadata: ["roles": "\(settings.roles.map(\.rawValue).sorted())"])
+            "running at \(settings.tlsCertificate == nil ? "http" : "https")://\(host):\(port)",
+            metadata: ["roles": "\(settings.roles.map(\.rawValue).sorted())"])
         ready(port)
     }
 

@@ -1,10 +1,15 @@
-/// SIGTERM and SIGINT: the first asks for an orderly end, the second ends at once.
+/// SIGTERM and SIGINT: the first asks for an orderly end, the second ends at once. SIGHUP: files are read again.
 
 import Foundation
 import Synchronization
 import UnixSignals
 
 struct StopSignals: Sendable {
+    /// Calls `reload` at each SIGHUP, until the task is cancelled.
+    func watch(reload: @escaping @Sendable () -> Void) async {
+        for await _ in await UnixSignalsSequence(trapping: .sighup) { reload() }
+    }
+
     /// Calls `stop` at the first signal. At the second the process ends with 128 + its number; `lastWords` is for
     /// what must not stay behind.
     func watch(stop: @escaping @Sendable (String) -> Void, lastWords: @escaping @Sendable () -> Void = {}) async {

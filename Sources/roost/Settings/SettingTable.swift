@@ -60,6 +60,13 @@ struct Setting: Sendable {
             }
             settings.engine.store.prefix = text
         },
+        .plain("ROOST_TLS_CERT", "PEM file: TLS for the API, the server's certificate first; read again on SIGHUP") {
+            text, settings in
+            settings.tlsCertificate = text
+        },
+        .plain("ROOST_TLS_KEY", "PEM file with the key of that certificate") { text, settings in
+            settings.tlsKey = text
+        },
         .plain("ROOST_REQUIRE_PERSISTENCE", "refuse to start where Redis keeps no append-only file") { text, settings in
             settings.requirePersistence = try SettingText.boolean(text)
         },

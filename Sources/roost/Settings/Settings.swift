@@ -31,6 +31,9 @@ struct Settings: Sendable {
     /// Nil: text on a terminal, JSON elsewhere.
     var logFormat: LogFormat?
     var rateLimit = RateLimit()
+    /// Paths of PEM files; both or none.
+    var tlsCertificate: String?
+    var tlsKey: String?
     var engine = EngineSettings()
 
     var policy: AddressPolicy {
@@ -67,6 +70,9 @@ struct Settings: Sendable {
         }
         if (currentSigningKey == nil) != (nextSigningKey == nil) {
             found.append("QSTASH_CURRENT_SIGNING_KEY and QSTASH_NEXT_SIGNING_KEY must be given together")
+        }
+        if (tlsCertificate == nil) != (tlsKey == nil) {
+            found.append("ROOST_TLS_CERT and ROOST_TLS_KEY must be given together")
         }
         if engine.maxInFlightBytes < limits.maxMessageBytes {
             found.append(
