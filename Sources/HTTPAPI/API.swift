@@ -12,12 +12,17 @@ package struct APISettings: Sendable {
     /// Deliveries at once in one process: what `/v2/globalParallelism` answers as its limit.
     package var maxInFlight = 4096
     package var rateLimit = RateLimit()
+    /// Where a publish does not say.
+    package var ack = AckLevel.memory
+    /// How long a publish waits for replicas.
+    package var ackTimeout: Duration = .seconds(10)
     package init() {}
 }
 
 package struct API: Sendable {
     let store: Store
     let keys: SigningKeyring
+    let confirmer: Confirmer
     let authenticator: Authenticator
     let settings: APISettings
     let status: StatusPages
@@ -27,10 +32,12 @@ package struct API: Sendable {
     let extra: (@Sendable (APIRequest) async -> APIResponse?)?
 
     package init(
-        store: Store, keys: SigningKeyring, authenticator: Authenticator, settings: APISettings, status: StatusPages,
+        store: Store, keys: SigningKeyring, confirmer: Confirmer, authenticator: Authenticator, settings: APISettings,
+        status: StatusPages,
         metrics: APIMetrics, logger: Logger, extra: (@Sendable (APIRequest) async -> APIResponse?)? = nil
     ) {
         (self.store, self.keys, self.authenticator, self.settings) = (store, keys, authenticator, settings)
+        self.confirmer = confirmer
         (self.status, self.metrics, self.logger, self.extra) = (status, metrics, logger, extra)
     }
 
@@ -72,13 +79,21 @@ package struct API: Sendable {
         if !route.isPublishing { try await countBurst() }
         switch route {
         case .publish(let remainder):
-            return try await publish(request, remainder: remainder, access: access, version: version)
+            return try await acknowledged(request) { () throws(RequestError) in
+                try await publish(request, remainder: remainder, access: access, version: version)
+            }
         case .newSchedule(let remainder):
-            return try await publish(
-                request, remainder: remainder, access: access, version: version, requiresCron: true)
+            return try await acknowledged(request) { () throws(RequestError) in
+                try await publish(request, remainder: remainder, access: access, version: version, requiresCron: true)
+            }
         case .enqueue(let queue, let remainder):
-            return try await publish(request, remainder: remainder, access: access, version: version, queue: queue)
-        case .batch: return try await batch(request, access: access, version: version)
+            return try await acknowledged(request) { () throws(RequestError) in
+                try await publish(request, remainder: remainder, access: access, version: version, queue: queue)
+            }
+        case .batch:
+            return try await acknowledged(request) { () throws(RequestError) in
+                try await batch(request, access: access, version: version)
+            }
         case .queues: return try await queues(request)
         case .queue(let name): return try await queue(request, name: name)
         case .queueSwitch(let name, let paused): return try await setQueue(name, paused: paused)
@@ -103,6 +118,30 @@ package struct API: Sendable {
         case .keys: return APIResponse(json: try await stored { try await store.signingKeys(initial: keys.keys) }.json)
         case .rotateKeys: return try await rotateKeys()
         }
+    }
+
+    /// Stores, and answers only when that is as safe as `Roost-Ack` asks, which the answer names.
+    private func acknowledged(
+        _ request: APIRequest, _ store: () async throws(RequestError) -> APIResponse
+    ) async throws(RequestError) -> APIResponse {
+        var level = settings.ack
+        if let text = request.header("Roost-Ack"), !ASCII.trimmed(text).isEmpty {
+            guard let asked = AckLevel(text) else {
+                throw .header("Roost-Ack", "it must be memory, fsync or replica:N")
+            }
+            level = asked
+        }
+        if level == .fsync, await !confirmer.syncsAlways() {
+            throw .header(
+                "Roost-Ack", "fsync needs a Redis whose append-only file is synced always (appendfsync always)")
+        }
+        var response = try await store()
+        if case .replica(let count) = level {
+            let isReached = await confirmer.hasReached(replicas: count, deadline: .now + settings.ackTimeout)
+            if !isReached { throw .notConfirmed(replicas: count) }
+        }
+        response.headers.append(("Roost-Ack", level.description))
+        return response
     }
 
     private func rotateKeys() async throws(RequestError) -> APIResponse {

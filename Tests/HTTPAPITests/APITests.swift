@@ -23,6 +23,7 @@ import Testing
             let pages = StatusPages(unhealthy: { [] }, unready: { [] }, metrics: { "" })
             api = API(
                 store: store, keys: SigningKeyring(SigningKeys(current: "c", next: "n")),
+                confirmer: Confirmer(redis: redis.client, root: "roost:{0}"),
                 authenticator: Authenticator(tokens: tokens),
                 settings: APISettings(), status: pages, metrics: APIMetrics(), logger: TestRedis.quiet)
         }

@@ -127,12 +127,21 @@ struct Server: Sendable {
                     curl, limits: settings.engine.limits, literals: settings.proxy == nil ? nil : settings.policy))
         }
         nodeBox.node = node
+        let own = RedisClient(url: redisURL, loop: group.next(), logger: logger)
+        let confirmer = Confirmer(redis: own, root: settings.engine.store.root)
+        if settings.ack == .fsync, await !confirmer.syncsAlways() {
+            await own.shutDown()
+            throw CommandFailure(
+                text: "ROOST_ACK is fsync, but Redis does not sync its append-only file always, or does not tell: "
+                    + "set appendonly yes and appendfsync always")
+        }
         let apiMetrics = APIMetrics()
         let pages = StatusReport(
             store: store, node: node, apiMetrics: apiMetrics, lease: settings.engine.lease, stopping: stopping
         ).pages
         let api = API(
-            store: store, keys: keyring, authenticator: Authenticator(tokens: settings.accessTokens),
+            store: store, keys: keyring, confirmer: confirmer,
+            authenticator: Authenticator(tokens: settings.accessTokens),
             settings: settings.apiSettings, status: pages, metrics: apiMetrics, logger: logger, extra: extra)
         let servesAPI = settings.roles.contains(.api)
         var frontSettings = frontSettings
@@ -151,6 +160,7 @@ struct Server: Sendable {
                 port = try await front.start()
             } catch {
                 stopping.begin()
+                await own.shutDown()
                 await wakeups.shutDown()
                 throw CommandFailure(text: "can't listen on \(settings.host):\(settings.port): \(Self.text(error))")
             }
@@ -162,6 +172,7 @@ struct Server: Sendable {
             await front.shutDown(within: settings.engine.drainTimeout)
             try await tasks.waitForAll()
             clock.cancel()
+            await own.shutDown()
             await wakeups.shutDown()
         }
     }

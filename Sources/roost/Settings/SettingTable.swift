@@ -149,6 +149,11 @@ struct Setting: Sendable {
         .plain("ROOST_STORE_TIMEOUT", "how long a publish tries to confirm storage before 503") { text, settings in
             settings.engine.store.storeTimeout = try SettingText.duration(text, .milliseconds(100)...(.seconds(600)))
         },
+        .plain("ROOST_ACK", "what a publish waits for: memory, fsync or replica:N; Roost-Ack says it for one") {
+            text, settings in
+            guard let level = AckLevel(text) else { throw InvalidSetting("must be memory, fsync or replica:N") }
+            settings.ack = level
+        },
         .plain("ROOST_DRAIN_TIMEOUT", "how long deliveries may end after SIGTERM") { text, settings in
             settings.engine.drainTimeout = try SettingText.duration(text, .zero...(.seconds(86_400)))
         },

@@ -31,6 +31,7 @@ struct Settings: Sendable {
     /// Nil: text on a terminal, JSON elsewhere.
     var logFormat: LogFormat?
     var rateLimit = RateLimit()
+    var ack = AckLevel.memory
     /// Paths of PEM files; both or none.
     var tlsCertificate: String?
     var tlsKey: String?
@@ -47,6 +48,8 @@ struct Settings: Sendable {
         settings.trustedProxies = trustedProxies
         settings.maxInFlight = engine.maxInFlight
         settings.rateLimit = rateLimit
+        settings.ack = ack
+        settings.ackTimeout = engine.store.storeTimeout
         return settings
     }
 
