@@ -9,7 +9,7 @@
 --   returns  {"ok", cancelled}; the same answer when the call arrives again
 --            {"clock", last}
 --   writes   message:<id> messages due lane:<lane> again:<lane> open reopen gate:<lane> held:<lane> waits:<id> states:<id>
---            ended receipt:<call> log log:<n> history:<n> sequence counts clock; publishes wake
+--            ended receipt:<call> log log:<n> history:<n> aside sequence counts clock; publishes wake
 
 local now = clock()
 if not now then return clock_refusal() end
@@ -26,7 +26,8 @@ for i = 3, #ARGV do
     local record = redis.call('HMGET', key('message', id), 'state', 'created', 'event')
     if record[1] == 'active' then
       local ref = log(id, 'CANCEL_REQUESTED', record[2], record[3] or record[2], '', '', now)
-      redis.call('HSET', key('message', id), 'state', 'cancelling', 'event', ref or record[3] or '')
+      redis.call('HSET', key('message', id), 'state', 'cancelling')
+      if ref then redis.call('HSET', key('message', id), 'event', ref) end
       cancelled = cancelled + 1
     end
   end

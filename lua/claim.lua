@@ -23,7 +23,7 @@
 --            {"expired"}: the node's lease has ended or was never taken; renew first
 --            {"clock", last}
 --   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> gate:<lane> held:<lane> open reopen idle
---            log log:<n> sequence counts clock aside
+--            log log:<n> history:<n> sequence counts clock aside
 --
 -- It never fails on data: a lane without a stream leaves the ring, an entry without a readable record is removed
 -- and set aside. A resent claim answers what its number took before.

@@ -12,7 +12,7 @@
 --   returns  {"ok", removed, more}: more is 1 where a limit was reached
 --            {"clock", last}
 --   writes   finished message:<id> counts ended dead dead:<dlqId> body:<hash> flows gate:<lane> held:<lane>
---            log log:<n> history:<n> clock
+--            log log:<n> history:<n> aside clock
 
 local now = clock()
 if not now then return clock_refusal() end
@@ -38,20 +38,17 @@ end
 for _, id in ipairs(older_than('dead', ARGV[4])) do
   drop_dead(id)
 end
--- A segment goes when all of it is old enough; the one that is written is closed in time, so that it goes, too.
-local oldest = now - tonumber(ARGV[5])
+-- A segment goes when all of it is old enough, and all of them where nothing is logged any more; the one that is written is
+-- closed in time, so that it goes, too.
 open_log()
-if events and events.size > 0 and now - events.start > tonumber(ARGV[5]) / 16 then
-  events.changed = true
-  next_segment()
-end
+local keep = events.limit > 0 and tonumber(ARGV[5]) or 0
+if events.size > 0 and now - events.start >= keep / 16 then next_segment() end
 for _ = 1, 10 do
   local first = redis.call('HGET', key('log'), redis.call('HGET', key('log'), 'first') or '1')
   local stop = first and tonumber(string.match(first, '^%d+ %d+ %d+ (%d+) %d+$'))
-  if not stop or stop > oldest or not drop_segment(false) then break end
+  if not stop or stop > now - keep or not drop_segment(false) then break end
   removed = removed + 1
 end
-close_log()
 -- Flow keys come by use and go when unused for a day and their window has ended; a few are looked at each time, more
 -- where many of them are old.
 local gone = 0

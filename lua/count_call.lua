@@ -11,6 +11,7 @@
 --   returns  {"ok", left, reset} or {"over", left, reset}: what is left of the window, and when it ends in ms; one that
 --            would go over counts nothing
 --            {"clock", last}
+--            One that is sent again after a lost reply counts twice: a limit may be reached early, never late.
 --   writes   calls:<name>:<window> clock
 
 local now = clock()

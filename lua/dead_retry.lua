@@ -33,12 +33,10 @@ if ARGV[2] == 'all' then
 end
 
 local answer, bytes = { 'ok' }, 0
-for number = 0, count - 1 do
-  local dlq_id, id, lane, due, request, gate, logged = item(number)
-  if bytes > tonumber(ARGV[3]) then break end
+local function retry(dlq_id, id, lane, due, request, gate, logged)
   if made(id) then
     answer[#answer + 1] = 'stored'
-  elseif redis.call('ZREM', key('dead'), dlq_id) == 0 then
+  elseif redis.call('EXISTS', key('dead', dlq_id)) == 0 or redis.call('ZREM', key('dead'), dlq_id) == 0 then
     answer[#answer + 1] = 'gone'
   else
     local message = key('message', id)
@@ -51,5 +49,13 @@ for number = 0, count - 1 do
     answer[#answer + 1] = 'stored'
   end
 end
+
+local fine, problem = true, nil
+for number = 0, count - 1 do
+  if bytes > tonumber(ARGV[3]) then break end
+  fine, problem = pcall(retry, item(number))
+  if not fine then break end
+end
 finish(now)
+if not fine then return redis.error_reply(problem_text(problem)) end
 return answer

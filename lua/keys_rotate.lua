@@ -12,7 +12,8 @@
 --   writes   roost:keys; publishes wake
 
 local pair = redis.call('HMGET', KEYS[1], 'current', 'next')
-if pair[1] == ARGV[2] and pair[2] == ARGV[3] then return { 'ok', pair[1], pair[2] } end
+-- Its own key is in force already, as the next one or, where somebody else rotated since, as the current one.
+if pair[2] == ARGV[3] or pair[1] == ARGV[3] then return { 'ok', pair[1], pair[2] } end
 if pair[2] ~= ARGV[2] then return { 'changed', pair[1], pair[2] } end
 redis.call('HSET', KEYS[1], 'current', ARGV[2], 'next', ARGV[3])
 redis.pcall('PUBLISH', ARGV[4], 'keys')

@@ -12,7 +12,7 @@
 --   ARGV[8]  bytes at most (the first goes however large it is)
 --
 --   returns  {"ok", more, row ...}: more is 1 where the list goes on behind the last row; a row being {member, score,
---            message id, state or "", request (JSON text), status of the last response or ""}
+--            message id, state or "", request (JSON text), status of the last response or "", bytes of its bodies}
 --            {"clock", last}
 --   writes   clock
 
@@ -49,14 +49,16 @@ for i = 1, total do
     answer[2] = 1
     break
   end
-  local r
+  local r, size = nil, 0
   if dead then
-    r = redis.call('HMGET', key('dead', member), 'message', 'state', 'request', 'status')
+    r = redis.call('HMGET', key('dead', member), 'message', 'state', 'request', 'status', 'shared')
+    size = redis.call('HSTRLEN', key('dead', member), 'body') + redis.call('HSTRLEN', key('dead', member), 'responseBody')
+    if r[5] then size = size + redis.call('HSTRLEN', key('body', r[5]), 'text') end
   else
     r = redis.call('HMGET', key('message', member), 'place', 'state', 'request', 'status')
     r[1] = member
   end
   bytes = bytes + #(r[3] or '')
-  answer[#answer + 1] = { member, score, r[1] or '', r[2] or '', r[3] or '', r[4] or '' }
+  answer[#answer + 1] = { member, score, r[1] or '', r[2] or '', r[3] or '', r[4] or '', size }
 end
 return answer

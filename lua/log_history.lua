@@ -39,6 +39,7 @@ while ref and ref ~= '' and #found < tonumber(ARGV[4]) do
   end
   local detail = event[3] == 'CREATED' and '' or event[6]
   found[#found + 1] = { event[1], event[2], event[3], event[4], event[5], detail }
-  ref = event[5]
+  -- The `before` of a CREATED is another message's.
+  ref = event[3] ~= 'CREATED' and event[5] or ''
 end
 return { 'ok', ref or '', found, first and { first[1], first[6] } or {} }

@@ -8,7 +8,7 @@
 --   ARGV[4]  the earliest time and
 --   ARGV[5]  the latest, ms, "" for any
 --   ARGV[6]  how many events at most
---   ARGV[7]  bytes at most (the first goes however large it is)
+--   ARGV[7]  bytes to read at most, bodies too (the first goes however large it is)
 --
 --   returns  {"ok", more, {event ...}, {ref, request, ref, request ...}}: more is 1 where the log goes on behind the last
 --            event; an event being {ref, message, state, created, before, detail}; then what the messages of the page asked
@@ -32,11 +32,11 @@ local function add(entry)
   if requests[created] == nil and created ~= '' then
     local first = state == 'CREATED' and event or read_event(all, created)
     requests[created] = first and first[6] or false
-    bytes = bytes + #(requests[created] or '')
+    bytes = bytes + #(requests[created] or '') + #(first and first[7] or '')
   end
-  event[4], event[7] = created, nil
   if state == 'CREATED' then event[6] = '' end
-  bytes = bytes + 150 + #event[6]
+  bytes = bytes + 150 + #event[6] + #event[7]
+  event[4], event[7] = created, nil
   found[#found + 1] = event
 end
 
@@ -66,7 +66,7 @@ for i = first, last, step do
   if (not earliest or segment[4] >= earliest) and (not latest or segment[3] <= latest) then
     local room = math.min(most - #found + 1, most + 1)
     while more == 0 do
-      local piece = math.min(room, 100)
+      local piece = math.min(room, 20)
       local entries = reverse and redis.call('XREVRANGE', stream, high, low, 'COUNT', piece)
         or redis.call('XRANGE', stream, low, high, 'COUNT', piece)
       for _, entry in ipairs(entries) do

@@ -8,12 +8,7 @@
 --   writes   log log:<n> history:<n>
 
 open_log()
-local last = key('log', redis.call('HGET', key('log'), 'last') or '1')
--- The segment that is written goes, too, where it is the only one and holds anything.
-if events and redis.call('HGET', key('log'), 'first') == (redis.call('HGET', key('log'), 'last') or false) and redis.call('XLEN', last) > 0 then
-  events.changed = true
-  next_segment()
-  close_log()
-end
+-- The segment that is written goes, too, where it is the only one.
+if tonumber(redis.call('HGET', key('log'), 'first') or '1') == events.segment then next_segment() end
 local dropped = drop_segment(true)
 return { 'ok', dropped or 0, tonumber(redis.call('HGET', key('log'), 'bytes') or '0') }

@@ -19,10 +19,9 @@ local answer = {
   'ok', redis.call('ZCARD', key('messages')), redis.call('ZCARD', key('due')), next_due(), redis.call('ZCARD', key('dead')),
   redis.call('ZCARD', key('open')),
 }
-local l = redis.call('HMGET', key('log'), 'bytes', 'size', 'events', 'shed')
-for i, figure in ipairs({ tonumber(l[1] or '0') + tonumber(l[2] or '0'), tonumber(l[3] or '0'), tonumber(l[4] or '0') }) do
-  answer[6 + i] = figure
-end
+open_log()
+local l = redis.call('HMGET', key('log'), 'bytes', 'shed')
+answer[7], answer[8], answer[9] = tonumber(l[1] or '0') + events.size, events.number, tonumber(l[2] or '0')
 for i = 2, #ARGV do
   local c = redis.call('HMGET', key('counts'), 'entries:' .. ARGV[i], 'held:' .. ARGV[i])
   local held = tonumber(c[2] or '0')

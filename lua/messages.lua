@@ -18,6 +18,17 @@ local function set_flow(flow, parallelism, rate, period, name, now)
   end
 end
 
+-- The id of what took a deduplication id within the window (ms), or false. One that ends later than a window from now was
+-- taken before Redis's clock was set back.
+local function taken(dedup, window, now)
+  local id, till = string.match(redis.call('GET', key('dedup', dedup)) or '', '^(%S+) (%d+)$')
+  return id and tonumber(till) > now and tonumber(till) - now <= window and id
+end
+-- Expiry only collects, a minute later: a publish that is sent again finds what its first arrival found.
+local function take(dedup, id, window, now)
+  redis.call('SET', key('dedup', dedup), id .. ' ' .. text(now + window), 'PX', text(window + 60000))
+end
+
 local function make_queue(queue, now)
   if redis.call('SADD', key('queues'), queue) == 1 then
     redis.call('HSET', key('gate', 'queue:' .. queue), 'createdAt', text(now))
@@ -68,8 +79,11 @@ local function create(id, lane, due, request, gate, content, now)
   elseif body then
     field('body', body)
   end
-  local ref = log(id, 'CREATED', false, false, request, string.sub(body or content.kept, 1, content.logged), now)
+  local logged = content.ref and '' or string.sub(body or content.kept, 1, content.logged)
+  local ref = log(id, 'CREATED', false, content.ref, request, logged, now)
   if ref then field('created', ref) end
+  -- Further messages of a fan-out whose body is kept once for all.
+  if shared and shared ~= '' then content.ref = content.ref or ref end
   redis.call('HSET', message, unpack(fields))
   redis.call('ZADD', key('messages'), text(now), id)
 end
@@ -145,10 +159,12 @@ local function leave(id, r)
 end
 
 -- The end of a cancelled message, of which nothing is kept but its log.
-local function forget(id, now)
+--
+-- before: the ref of the event before, where the record does not have it yet.
+local function forget(id, now, before)
   local message = key('message', id)
   local record = redis.call('HMGET', message, 'queue', 'flow', 'source', 'sourceQueue', 'shared', 'schedule', 'created', 'event')
-  log_end(id, log(id, 'CANCELED', record[7], record[8] or record[7], '', '', now))
+  log_end(id, log(id, 'CANCELED', record[7], before or record[8] or record[7], '', '', now))
   release_body(record[5])
   note_end(record[6], id, 'FAIL')
   redis.call('DEL', message)
@@ -183,9 +199,7 @@ local function cancel_waiting(id, now)
   if record[1] ~= 'waiting' then return false end
   local place = record[2] and read_place(record[2])
   if place then remove_entry(place.stream, place.lane, place.entry, false) else redis.call('ZREM', key('due'), id) end
-  local ref = log(id, 'CANCEL_REQUESTED', record[3], record[4] or record[3], '', '', now)
-  if ref then redis.call('HSET', key('message', id), 'event', ref) end
-  forget(id, now)
+  forget(id, now, log(id, 'CANCEL_REQUESTED', record[3], record[4] or record[3], '', '', now))
   if place then touch(place.lane) end
   return true
 end

@@ -22,7 +22,7 @@
 --            each message the id of the one it repeats, "" for one that is stored
 --            {"clock", last}: the caller's now lies behind
 --   writes   message:<id> messages due lane:<lane> open reopen gate:<lane> queues flows body:<hash> dedup:<hash> ended log
---            log:<n> sequence counts idle clock; publishes wake
+--            log:<n> history:<n> aside sequence counts idle clock; publishes wake
 --
 -- Sent again after a lost reply it finds its own ids, living or ended, and changes nothing.
 
@@ -36,11 +36,6 @@ local function known(id)
   return redis.call('EXISTS', key('message', id)) == 1 or redis.call('ZSCORE', key('ended'), id)
 end
 
--- The id of the message that took a deduplication id within the window, or false. Expiry only collects.
-local function taken(dedup)
-  local id, till = string.match(redis.call('GET', key('dedup', dedup)) or '', '^(%S+) (%d+)$')
-  return id and tonumber(till) > now and id
-end
 
 local function has_no_room_for(queue)
   return most_queues > 0 and redis.call('SISMEMBER', key('queues'), queue) == 0 and redis.call('SCARD', key('queues')) >= most_queues
@@ -61,10 +56,16 @@ local function store()
       local lane = redis.call('HGET', key('message', id), 'lane')
       if lane and is_gated(lane) then touch(lane) end
     elseif dedup ~= '' then
-      duplicates[m] = taken(dedup) or nil
+      duplicates[m] = taken(dedup, window, now) or nil
     end
   end
-  if not before then
+  if before then
+    -- What the first arrival found stands, also where the window has ended since.
+    for m = 0, count - 1 do
+      local id, dedup = ARGV[first + 6 * m], ARGV[first + 6 * m + 5]
+      if dedup ~= '' and not duplicates[m] and not known(id) then duplicates[m] = taken(dedup, math.huge, 0) or nil end
+    end
+  else
     queue = string.match(ARGV[first + 4] or '', '^(%S+) ')
     if topic ~= '' and redis.call('HGET', key('topic', topic), 'revision') ~= revision then
       answer[#answer + 1] = 'topic'
@@ -76,10 +77,10 @@ local function store()
     for m = 0, count - 1 do
       local id, lane, due, request, gate, dedup = unpack(ARGV, first + 6 * m, first + 6 * m + 5)
       -- Two endpoints of one topic may have the same URL.
-      if dedup ~= '' and not duplicates[m] then duplicates[m] = taken(dedup) or nil end
+      if dedup ~= '' and not duplicates[m] then duplicates[m] = taken(dedup, window, now) or nil end
       if not duplicates[m] then
         create(id, lane, due, request, gate, content, now)
-        if dedup ~= '' then redis.call('SET', key('dedup', dedup), id .. ' ' .. text(now + window), 'PX', text(window)) end
+        if dedup ~= '' then take(dedup, id, window, now) end
       end
     end
   end

@@ -12,7 +12,7 @@
 --   returns  {"ok", cancelled, more}: call again with "sweep" while more is 1
 --            {"clock", last}
 --   writes   queues deleting gate:<lane> lane:<lane> again:<lane> held:<lane> message:<id> messages due open reopen waits:<id>
---            states:<id> ended receipt:<call> body:<hash> log log:<n> history:<n> sequence counts idle clock; publishes wake
+--            states:<id> ended receipt:<call> body:<hash> log log:<n> history:<n> aside sequence counts idle clock; publishes wake
 
 local now = clock()
 if not now then return clock_refusal() end

@@ -1,5 +1,14 @@
 -- What the scripts that only read lists share; it stands behind the prelude in those.
 
+-- Lua's own < goes by the locale of Redis; sorted sets order members by bytes.
+local function less(left, right)
+  for i = 1, math.min(#left, #right) do
+    local l, r = string.byte(left, i), string.byte(right, i)
+    if l ~= r then return l < r end
+  end
+  return #left < #right
+end
+
 -- The rank in a sorted set of what comes behind (score, member), or before it where `reverse`; the member itself need not
 -- be there any more, so a page goes on where the last one ended whatever came and went since.
 local function rank_behind(set, score, member, reverse)
@@ -9,20 +18,20 @@ local function rank_behind(set, score, member, reverse)
   while low < high do
     local middle = math.floor((low + high) / 2)
     local found = redis.call('ZRANGE', set, middle, middle)[1]
-    if found < member or (found == member and not reverse) then low = middle + 1 else high = middle end
+    if less(found, member) or (found == member and not reverse) then low = middle + 1 else high = middle end
   end
   return reverse and low - 1 or low
 end
 
 -- The segments of the log in their order: {number, from, start, stop}, `from` being the number of their first event.
 local function segments()
-  local l = redis.call('HMGET', key('log'), 'first', 'last', 'from', 'start', 'time')
-  local first, last, found = tonumber(l[1] or '1'), tonumber(l[2] or '1'), {}
-  for n = first, last - 1 do
+  open_log()
+  local e, found = events, {}
+  for n = tonumber(redis.call('HGET', key('log'), 'first') or '1'), e.segment - 1 do
     local from, start, stop = string.match(redis.call('HGET', key('log'), n) or '', '^(%d+) %d+ (%d+) (%d+) %d+$')
     if from then found[#found + 1] = { n, tonumber(from), tonumber(start), tonumber(stop) } end
   end
-  found[#found + 1] = { last, tonumber(l[3] or '1'), tonumber(l[4] or '0'), tonumber(l[5] or '0') }
+  found[#found + 1] = { e.segment, e.from, e.start, e.time }
   return found
 end
 

@@ -28,36 +28,39 @@ local now = clock()
 if not now then return clock_refusal() end
 
 local answer, at = { 'ok' }, 3
-for _ = 1, tonumber(ARGV[2]) do
+local function fire()
   local id, revision, due, next_run, missed, problem = unpack(ARGV, at, at + 5)
   local topic, topic_revision, body, shared, logged, count = unpack(ARGV, at + 6, at + 11)
   local content = { text = body, shared = shared, logged = tonumber(logged) }
-  at, count = at + 12, tonumber(count)
+  local first = at + 12
+  at = first + 5 * tonumber(count)
   local schedule = key('schedule', id)
   local record = redis.call('HMGET', schedule, 'revision', 'next', 'paused')
-  local status = 'fired'
-  if record[1] ~= revision or record[2] ~= due or record[3] then
-    status = 'changed'
-  elseif topic ~= '' and redis.call('HGET', key('topic', topic), 'revision') ~= topic_revision then
-    status = 'topic'
-  else
-    if count > 0 then
-      redis.call('DEL', key('states', id))
-      for m = 0, count - 1 do
-        local message, lane, time, request, gate = unpack(ARGV, at + 5 * m, at + 5 * m + 4)
-        create(message, lane, time, request, gate, content, now)
-        redis.call('HSET', key('message', message), 'schedule', id)
-        redis.call('HSET', key('states', id), message, 'IN_PROGRESS')
-      end
-      redis.call('HSET', schedule, 'last', text(now))
+  if record[1] ~= revision or record[2] ~= due or record[3] then return 'changed' end
+  if topic ~= '' and redis.call('HGET', key('topic', topic), 'revision') ~= topic_revision then return 'topic' end
+  if tonumber(count) > 0 then
+    redis.call('DEL', key('states', id))
+    for m = first, at - 1, 5 do
+      local message, lane, time, request, gate = unpack(ARGV, m, m + 4)
+      create(message, lane, time, request, gate, content, now)
+      redis.call('HSET', key('message', message), 'schedule', id)
+      redis.call('HSET', key('states', id), message, 'IN_PROGRESS')
     end
-    if problem == '' then redis.call('HDEL', schedule, 'error') else redis.call('HSET', schedule, 'error', problem) end
-    if missed ~= '0' then redis.call('HINCRBY', schedule, 'missed', missed) end
-    if next_run ~= '' then redis.call('HSET', schedule, 'next', next_run) else redis.call('HDEL', schedule, 'next') end
-    plan_run(id, next_run ~= '' and next_run)
+    redis.call('HSET', schedule, 'last', text(now))
   end
+  if problem == '' then redis.call('HDEL', schedule, 'error') else redis.call('HSET', schedule, 'error', problem) end
+  if missed ~= '0' then redis.call('HINCRBY', schedule, 'missed', missed) end
+  if next_run ~= '' then redis.call('HSET', schedule, 'next', next_run) else redis.call('HDEL', schedule, 'next') end
+  plan_run(id, next_run ~= '' and next_run)
+  return 'fired'
+end
+
+local fine, status = true, nil
+for _ = 1, tonumber(ARGV[2]) do
+  fine, status = pcall(fire)
+  if not fine then break end
   answer[#answer + 1] = status
-  at = at + 5 * count
 end
 finish(now)
+if not fine then return redis.error_reply(problem_text(status)) end
 return answer

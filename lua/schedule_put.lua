@@ -33,8 +33,8 @@ if topic ~= '' and redis.call('EXISTS', key('topic', topic)) == 0 then return { 
 
 local schedule, dedup = key('schedule', id), ARGV[10]
 if dedup ~= '' then
-  local original, till = string.match(redis.call('GET', key('dedup', dedup)) or '', '^(%S+) (%d+)$')
-  if original and tonumber(till) > now then return { 'duplicate', original } end
+  local original = taken(dedup, tonumber(ARGV[11]), now)
+  if original then return { 'duplicate', original } end
 end
 local most = tonumber(ARGV[12])
 if most > 0 and redis.call('EXISTS', schedule) == 0 and redis.call('ZCARD', key('schedules')) >= most then return { 'full' } end
@@ -56,6 +56,6 @@ end
 if ARGV[7] ~= '' then redis.call('HSET', schedule, 'delay', ARGV[7]) end
 if ARGV[9] ~= '' then redis.call('HSET', schedule, 'body', ARGV[9]) end
 plan_run(id, not old[2] and next_run)
-if dedup ~= '' then redis.call('SET', key('dedup', dedup), id .. ' ' .. text(now + tonumber(ARGV[11])), 'PX', ARGV[11]) end
+if dedup ~= '' then take(dedup, id, tonumber(ARGV[11]), now) end
 redis.call('SET', key('receipt', ARGV[2]), revision, 'PX', 120000)
 return { 'ok', revision }

@@ -30,7 +30,7 @@
 --            {"clock", last}
 --   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages due open reopen dead
 --            dead:<dlqId> states:<id> gate:<lane> held:<lane> waits:<id> queues flows
---            finished ended counts body:<hash> log log:<n> history:<n> sequence idle clock; publishes wake
+--            finished ended counts body:<hash> log log:<n> history:<n> aside sequence idle clock; publishes wake
 --
 -- The acknowledgement is the fence: XACK is the first write for each attempt, and without it there is no other.
 
@@ -79,9 +79,10 @@ local function retry(id, r, at, error)
   redis.call('HINCRBY', message, 'retried', 1)
   redis.call('HDEL', message, 'reclaimed')
   local place = tonumber(at) > now and wait_for_time(id, at) or enter(id, r[7], r[1], r[2], at)
-  redis.call('HSET', message, 'state', 'waiting', 'due', at, 'error', error, 'place', place)
+  local fields = { 'state', 'waiting', 'due', at, 'error', error, 'place', place }
   local ref = note(id, r, 'RETRY', '{"next":' .. at .. '}', '')
-  if ref then redis.call('HSET', message, 'event', ref) end
+  if ref then fields[9], fields[10] = 'event', ref end
+  redis.call('HSET', message, unpack(fields))
   free_flow(id, r[2])
 end
 
@@ -112,15 +113,14 @@ local function settle()
     local state, schedule = r[5], r[6]
     if state and detail ~= '' then
       local plan = step == 'retry' and state ~= 'cancelling' and string.sub(detail, 1, -2) .. ',"next":' .. value .. '}'
-      local ref = note(id, r, 'ERROR', plan or detail, string.sub(response, 1, tonumber(logged)))
-      if ref then redis.call('HSET', key('message', id), 'event', ref) end
+      note(id, r, 'ERROR', plan or detail, string.sub(response, 1, tonumber(logged)))
     end
     if not state then
       set_aside('settle ' .. id .. ': no record')
       give_up(id, place.lane, now)
       step = 'stale'
     elseif state == 'cancelling' and if_cancelled == 'canceled' then
-      forget(id, now)
+      forget(id, now, r[9])
       step = 'canceled'
     else
       if step == 'delivered' then

@@ -17,6 +17,9 @@ package struct BatchItem: Sendable {
         var reader = JSONReader(bytes: body)
         do throws(JSONElementsError) {
             try reader.elements(deferring: "body") { element, slice throws(RequestError) in
+                if items.count == limits.maxBatchItems {
+                    throw .quota("maxBatchItems", limit: Int64(limits.maxBatchItems), status: 413)
+                }
                 do throws(RequestError) {
                     items.append(try BatchItem(element, slice, limits: limits))
                 } catch {

@@ -39,6 +39,8 @@ package struct CallbackSettings: Sendable, Hashable {
         nestedFailure = Nested(failureCallback)
     }
 
+    var isDelayed: Bool { notBefore != nil || (delay ?? 0) > 0 }
+
     /// The callback of the callback message.
     package var callback: CallbackSettings? {
         get { nested.settings }

@@ -25,10 +25,17 @@ extension PublishRequest {
         new.failureCallback = try reader.failureCallback(depth: 1) ?? new.failureCallback
         new.flowControl = try reader.flowControl() ?? new.flowControl
         new.queue = try reader.queue() ?? new.queue
-        if let redaction = try reader.redaction() { new.redaction = redaction.sealing(body) }
+        // What was hidden stays hidden.
+        if let redaction = try reader.redaction() { new.redaction = record.redaction?.union(redaction) ?? redaction }
+        if new.redaction?.bodyDigest == nil { new.redaction = new.redaction?.sealing(body) }
         let labels = try reader.labels()
         if !labels.isEmpty { new.labels = labels }
         if new.queue != nil { try reader.refuseDelayedCallbacks() }
+        if let option = options.single[.queueName],
+            [new.callback, new.failureCallback].contains(where: { $0?.isDelayed == true })
+        {
+            throw option.error("its callback is delayed, and the next message of a queue would wait for it")
+        }
         let forwarded = try reader.forwarded()
         for entry in forwarded.entries where entry.name != "Content-Type" { new.header.set(entry.name, entry.values) }
         if try reader.flag(.headerForward) {

@@ -5,6 +5,8 @@ package struct Limits: Sendable, Hashable {
     package var maxMessageBytes = 1 << 20
     /// Bytes of the headers of a request, or of a batch item.
     package var maxHeaderBytes = 64 << 10
+    /// Items of a batch: what is known of each stays in memory until the last one was checked.
+    package var maxBatchItems = 100_000
     /// Bytes of a batch request.
     package var maxBatchBytes = 100_000_000
     /// Seconds, for delay and not-before; over it 412.

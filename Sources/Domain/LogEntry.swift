@@ -102,6 +102,11 @@ package struct LogEntry: Sendable {
     /// Of `ERROR` and `FAILED`.
     package var answer: LogDetail?
     package var responseBody: [UInt8] = []
+    /// Bytes of the request as it is stored.
+    package var requestBytes = 0
+
+    /// About what it takes in an answer.
+    package var size: Int { requestBytes + (body.count + responseBody.count) / 3 * 4 + 256 }
 
     package init(event: MessageEvent, record: MessageRecord?) { (self.event, self.record) = (event, record) }
 
@@ -122,9 +127,10 @@ package struct LogEntry: Sendable {
                 json.field("responseHeader", header)
                 json.field("responseHeaders", header)
             }
-            if !responseBody.isEmpty {
+            let response = trimmed(responseBody)
+            if !response.isEmpty {
                 json.key("responseBody")
-                json.base64(trimmed(responseBody))
+                json.base64(response)
             }
         }
     }

@@ -87,8 +87,10 @@ extension CallbackSettings {
             url: url, method: method, header: header, retries: retries ?? source.record.retries,
             retryDelay: retryDelay, timeout: timeout, callback: callback, failureCallback: failureCallback,
             labels: labels, flowControl: flowControl,
-            // An envelope holds what its source hides.
-            redaction: source.record.redaction.map { _ in Redaction(body: true).sealing(body) },
+            // An envelope holds what its source hides, and the headers for the callback are hidden by their names there.
+            redaction: source.record.redaction.map {
+                Redaction(body: true, allHeaders: $0.hidesAllHeaders, headers: $0.headers).sealing(body)
+            },
             version: source.record.version, callerIP: source.record.callerIP, createdAt: now, notBefore: due)
         return NewMessage(id: MessageID.make(now: now), record: record, body: body, due: due)
     }

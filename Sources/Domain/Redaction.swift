@@ -44,6 +44,14 @@ package struct Redaction: Sendable, Hashable {
         return sealed
     }
 
+    /// Hides what either hides.
+    package func union(_ other: Redaction) -> Redaction {
+        Redaction(
+            body: hidesBody || other.hidesBody, allHeaders: hidesAllHeaders || other.hidesAllHeaders,
+            headers: headers + other.headers.filter { !headers.contains($0) },
+            bodyDigest: bodyDigest ?? other.bodyDigest)
+    }
+
     package static func digest(_ bytes: [UInt8]) -> String { ASCII.hex(SHA256.hash(data: bytes)) }
 
     /// What stands instead of a hidden value.

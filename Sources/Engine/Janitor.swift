@@ -18,11 +18,23 @@ package struct Janitor: Sendable {
             do {
                 while try await step(), !Task.isCancelled { beat() }
                 try await sweepQueues()
+                try await makeRoom()
             } catch {
                 scripts.logger.debug("collect: \(error)")
             }
             await wakeup.wait(atMost: .seconds(5))
         }
+    }
+
+    /// What goes on with memory full (deliveries, settles) writes to the log, too, and nobody is refused who would shed it: a
+    /// publish of nothing is.
+    private func makeRoom() async throws(RedisError) {
+        _ = try await scripts.once(
+            Scripts.publish,
+            [
+                .integer(settings.endedFor.milliseconds), .integer(settings.deduplicationWindow.milliseconds),
+                .integer(0), .integer(0),
+            ])
     }
 
     /// Goes on with queues whose deletion was begun by a process that ended.

@@ -128,7 +128,8 @@ package final class Node: Sendable {
         do {
             keys.replace(try await store.signingKeys(initial: keys.keys))
         } catch {
-            logger.warning("the rotated signing keys could not be read, trying again in a moment: \(error)")
+            logger.warning(
+                "the rotated signing keys could not be read, they are looked at again within seconds: \(error)")
         }
     }
 

@@ -11,6 +11,13 @@ package struct ScriptCaller: Sendable {
     package let root: String
     package let logger: Logger
     package let metrics: EngineMetrics
+    private let shedder = LogShedder()
+
+    package init(
+        redis: any RedisCommands, clock: NodeClock, root: String, logger: Logger, metrics: EngineMetrics
+    ) {
+        (self.redis, self.clock, self.root, self.logger, self.metrics) = (redis, clock, root, logger, metrics)
+    }
 
     /// One attempt; a `clock` refusal is answered by asking Redis for the time and trying once more.
     package func once(
@@ -22,33 +29,37 @@ package struct ScriptCaller: Sendable {
         return try await send(script, arguments, root)
     }
 
-    /// Where memory is short the log goes, segment by segment, before anything is refused.
     private func send(
         _ script: Script, _ arguments: [RedisPart], _ root: String?
     ) async throws(RedisError) -> [RedisValue] {
+        try await sheddingLog { () throws(RedisError) in try await run(script, arguments, root) }
+    }
+
+    /// Where memory is short the log goes, segment by segment, before anything is refused.
+    func sheddingLog<Value>(_ call: () async throws(RedisError) -> Value) async throws(RedisError) -> Value {
         // A busy server writes events all the time: there is always something to shed, but not always enough.
-        var sheds = 0
-        while true {
+        for _ in 0..<Self.mostSheds {
             do {
-                return try await run(script, arguments, root)
+                return try await call()
             } catch {
-                guard error.isOutOfMemory, sheds < Self.mostSheds, try await shedLog() else { throw error }
-                sheds += 1
+                guard error.isOutOfMemory, !Task.isCancelled, await shedLog() else { throw error }
             }
         }
+        return try await call()
     }
 
     private static let mostSheds = 100
 
-    /// False where nothing of the log is left.
-    private func shedLog() async throws(RedisError) -> Bool {
-        let reply = try await run(Scripts.logShed, [], nil)
-        guard reply.count == 3, let events = reply[1].int64, events > 0 else { return false }
-        logger.warning(
-            "Redis is out of memory: dropped \(events) events of the log, \(reply[2].int64 ?? 0) bytes are left")
-        // Redis frees what was unlinked a moment later.
-        try? await Task.sleep(for: .milliseconds(5))
-        return true
+    /// False where nothing of the log is left, or Redis can't be asked.
+    private func shedLog() async -> Bool {
+        await shedder.shed {
+            guard let reply = try? await run(Scripts.logShed, [], nil), reply.count == 3,
+                let events = reply[1].int64, events > 0
+            else { return false }
+            logger.warning(
+                "Redis is out of memory: dropped \(events) events of the log, \(reply[2].int64 ?? 0) bytes are left")
+            return true
+        }
     }
 
     private func run(

@@ -20,6 +20,11 @@ package struct SettledAttempt: Sendable {
         callbacks = step.callbacks.map { ($0, $0.record.encode()) }
     }
 
+    /// Bytes of the answer's headers.
+    fileprivate var headerBytes: Int {
+        outcome.response?.headers.fields.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count } ?? 0
+    }
+
     package let callbacks: [(message: NewMessage, request: [UInt8])]
 
     package var deadLetterID: String? {
@@ -199,9 +204,9 @@ package final class Settler: Sendable {
 extension SettledAttempt {
     /// Bytes of the answer and of the callbacks it makes.
     fileprivate var size: Int {
-        let headers = outcome.response?.headers.fields.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count } ?? 0
-        return callbacks.reduce(headers + (outcome.response?.body.count ?? 0)) {
-            $0 + $1.message.body.count + $1.request.count
+        // The log has a part of everything again.
+        callbacks.reduce(2 * headerBytes + 2 * (outcome.response?.body.count ?? 0)) {
+            $0 + 2 * $1.message.body.count + 2 * $1.request.count
         }
     }
 }

@@ -7,6 +7,8 @@ import RedisLink
 package struct StoredDeadLetter: Sendable {
     package var message: Message
     package var answer: MessageView.DeadLetter
+    /// False where the record is damaged: then nothing can be made of it again.
+    package var isReadable: Bool
 }
 
 /// What a dead letter becomes.
@@ -26,51 +28,67 @@ extension Store {
                 "HMGET", key("dead", dlqId), "message", "request", withBodies ? "body" : "-",
                 withBodies ? "shared" : "-", "status", "responseHeader", withBodies ? "responseBody" : "-", "retried"))
         let f = reply.array ?? []
-        guard f.count == 8, let id = f[0].string, let request = f[1].bytes else { return nil }
+        guard f.count == 8, let id = f[0].string else { return nil }
         var body = f[2].bytes ?? []
         if let shared = f[3].string {
             body = try await read(RedisCommand("HGET", key("body", shared), "text")).bytes ?? []
         }
-        do {
-            let message = Message(
-                id: MessageID(id), record: try MessageRecord.decode(request), body: body,
-                retried: Int(f[7].int64 ?? 0))
-            let header = try f[5].bytes.map { bytes throws(JSONError) in try HeaderMap(json: JSONValue.read(bytes)) }
-            return StoredDeadLetter(
-                message: message,
-                answer: .init(dlqId: dlqId, status: Int(f[4].int64 ?? 0), header: header, body: f[6].bytes ?? []))
-        } catch {
-            throw .broken("dead letter \(dlqId): \(error)")
-        }
+        let header = f[5].bytes.flatMap { bytes in (try? JSONValue.read(bytes)).flatMap { try? HeaderMap(json: $0) } }
+        let answer = MessageView.DeadLetter(
+            dlqId: dlqId, status: Int(clamping: f[4].int64 ?? 0), header: header, body: f[6].bytes ?? [])
+        let record = f[1].bytes.flatMap { try? MessageRecord.decode($0) }
+        // What is left of one whose record can't be read: it can be looked at and deleted.
+        let time = Timestamp(milliseconds: Int64(dlqId.prefix { $0 != "-" }) ?? 0)
+        let rest = MessageRecord(url: "", retries: 0, callerIP: "", createdAt: time, notBefore: time)
+        let message = Message(
+            id: MessageID(id), record: record ?? rest, body: body, retried: Int(clamping: f[7].int64 ?? 0))
+        return StoredDeadLetter(message: message, answer: answer, isReadable: record != nil)
     }
 
-    /// Those that exist, in the order given; they are read together.
-    package func deadLetters(_ ids: [String], withBodies: Bool = true) async throws -> [StoredDeadLetter] {
-        try await withThrowingTaskGroup(of: (Int, StoredDeadLetter?).self) { group in
-            for (index, id) in ids.enumerated() {
-                group.addTask { (index, try await self.deadLetter(id, withBodies: withBodies)) }
+    /// Those that exist, in the order given, read a few at a time. Ends early, with the number of ids that were looked at,
+    /// when what was read is larger than `mostBytes`.
+    package func deadLetters(
+        _ ids: [String], withBodies: Bool = true, mostBytes: Int = .max
+    ) async throws -> (letters: [StoredDeadLetter], seen: Int) {
+        var letters: [StoredDeadLetter] = []
+        var bytes = 0
+        var seen = 0
+        while seen < ids.count, bytes < mostBytes {
+            let chunk = Array(ids[seen..<min(seen + (withBodies ? 4 : 100), ids.count)])
+            let found = try await withThrowingTaskGroup(of: (Int, StoredDeadLetter?).self) { group in
+                for (index, id) in chunk.enumerated() {
+                    group.addTask { (index, try await self.deadLetter(id, withBodies: withBodies)) }
+                }
+                return try await group.reduce(into: [Int: StoredDeadLetter]()) { $0[$1.0] = $1.1 }
             }
-            var found: [Int: StoredDeadLetter] = [:]
-            for try await (index, letter) in group { found[index] = letter }
-            return ids.indices.compactMap { found[$0] }
+            for index in chunk.indices where bytes < mostBytes {
+                seen += 1
+                guard let letter = found[index] else { continue }
+                letters.append(letter)
+                bytes += letter.message.body.count + letter.answer.body.count
+            }
         }
+        return (letters, seen)
     }
 
     /// One page of those that pass; `more` where the list may go on behind the last row.
-    package func deadRows(_ query: ListQuery) async throws -> (rows: [ListRow], more: Bool) {
+    ///
+    /// - Parameter mostBytes: of their records and bodies; then the page ends before `count`.
+    package func deadRows(_ query: ListQuery, mostBytes: Int = .max) async throws -> (rows: [ListRow], more: Bool) {
         let most = query.count ?? Int.max
         var rows: [ListRow] = []
-        var more = false
+        var (more, bytes) = (false, 0)
         if query.filter.selectsNothing { return ([], false) }
         try await walk(.dead, query, rows: query.filter.isEmpty ? most + 1 : 500) { row in
             let isWanted =
                 query.filter.passes(id: row.messageID) && query.filter.passes(status: row.status)
                 && (!query.filter.needsRecord || row.record.map(query.filter.passes) == true)
             guard isWanted else { return true }
-            if rows.count == most {
+            if rows.count == most || (bytes > mostBytes && !rows.isEmpty) {
                 more = true
                 return false
             }
+            bytes += row.bodyBytes + row.request.count
             rows.append(row)
             return true
         }

@@ -14,6 +14,8 @@ package struct ListRow: Sendable {
     package var request: [UInt8]
     /// Of a dead letter's last response.
     package var status: String
+    /// Bytes of a dead letter's bodies.
+    package var bodyBytes: Int
 
     package var record: MessageRecord? { try? MessageRecord.decode(request) }
 }
@@ -48,13 +50,13 @@ extension Store {
                     .integer(Int64(rows)), .integer(Int64(Self.pageBytes)),
                 ], deadline: .now + settings.storeTimeout)
             for value in reply.dropFirst(2) {
-                guard let f = value.array, f.count == 6, let member = f[0].string else { continue }
+                guard let f = value.array, f.count == 7, let member = f[0].string else { continue }
                 let score = f[1].string ?? ""
                 cursor = "\(score) \(member)"
                 let row = ListRow(
                     member: member, time: Int64(score) ?? Int64(clampingDouble: Double(score) ?? 0),
                     messageID: f[2].string ?? "", state: f[3].string ?? "", request: f[4].bytes ?? [],
-                    status: f[5].string ?? "")
+                    status: f[5].string ?? "", bodyBytes: Int(clamping: f[6].int64 ?? 0))
                 guard try await visit(row) else { return }
             }
             guard reply.count > 2, reply[1].int64 == 1 else { return }
@@ -66,8 +68,8 @@ extension Store {
         var cancelled = 0
         var chunk: [String] = []
         var walked = query
-        // A message is listed under the time it was stored at, at or after its creation.
-        walked.to = nil
+        // A message is listed under the time it was stored at, at or after its creation; what comes meanwhile is not meant.
+        walked.to = clock.now.milliseconds
         let most = query.count ?? Int.max
         try await walk(.messages, walked) { row in
             guard row.state == "waiting" || row.state == "active" else { return true }

@@ -14,6 +14,9 @@ extension Store {
     /// Events looked at for one page at most: then the page ends, with a cursor to go on.
     private static let mostScanned = 200_000
     private static let pageEvents = 500
+    private static let mostAnswerBytes = 8 << 20
+    /// Messages whose histories are read for one page of groups at most.
+    private static let mostHistories = 500
 
     /// The events that pass, with their requests, bodies and answers.
     package func log(_ query: ListQuery) async throws -> LogPage {
@@ -21,6 +24,15 @@ extension Store {
         let most = query.count ?? 100
         var (entries, next) = try await events(query, most: most)
         try await fill(&entries)
+        // A page ends where it is too large for one answer.
+        var bytes = 0
+        if let end = entries.firstIndex(where: { entry in
+            defer { bytes += entry.size }
+            return bytes > Self.mostAnswerBytes
+        }) {
+            entries.removeSubrange(end...)
+            next = entries.last?.event.ref
+        }
         return LogPage(entries: entries, next: next)
     }
 
@@ -32,10 +44,20 @@ extension Store {
         byMessage.filter.states = nil
         let most = query.count ?? 10
         var messages: [[LogEntry]] = []
-        var (last, next): (String?, String?)
+        var (last, previous, next): (String?, String?, String?)
+        var histories = 0
         var seen: Set<String> = []
         try await scanOrFollow(byMessage) { entry in
             guard seen.insert(entry.event.messageID).inserted else { return true }
+            // At the very front of the log the event that is met is the latest.
+            let isLatest = query.order == .latestFirst && query.cursor == nil && query.to == nil
+            if isLatest, !query.filter.passes(entry.event.state) { return true }
+            histories += 1
+            if histories > Self.mostHistories {
+                next = last ?? previous
+                return false
+            }
+            previous = entry.event.ref
             let history = try await self.history(of: entry.event.messageID)
             // A message stands where the list meets it first: behind that, it has been on an earlier page.
             guard query.firstMet(of: history)?.event.ref == entry.event.ref, let latest = history.first,
@@ -72,8 +94,10 @@ extension Store {
     private func events(_ query: ListQuery, most: Int) async throws -> (entries: [LogEntry], next: String?) {
         var entries: [LogEntry] = []
         var next: String?
+        var bytes = 0
         try await scanOrFollow(query) { entry in
-            if entries.count == most {
+            bytes += entry.requestBytes
+            if entries.count == most || (bytes > Self.mostAnswerBytes && !entries.isEmpty) {
                 next = entries.last?.event.ref
                 return false
             }
@@ -156,10 +180,15 @@ extension Store {
             default: break
             }
         }
-        let whole = try await wholeEvents(wanted.filter { !$0.isEmpty })
+        var whole = try await wholeEvents(wanted.filter { !$0.isEmpty })
+        // The body of a fan-out stands with its first message.
+        let shared = Set(whole.values.compactMap { $0.state == "CREATED" && !$0.before.isEmpty ? $0.before : nil })
+        whole.merge(try await wholeEvents(shared.subtracting(whole.keys))) { old, _ in old }
         for index in entries.indices {
             let event = entries[index].event
-            entries[index].body = whole[event.created]?.body ?? []
+            if let first = whole[event.created] {
+                entries[index].body = first.before.isEmpty ? first.body : whole[first.before]?.body ?? []
+            }
             switch event.state {
             case .error:
                 (entries[index].answer, entries[index].responseBody) = (event.detail, whole[event.ref]?.body ?? [])
@@ -172,10 +201,17 @@ extension Store {
         }
     }
 
+    private struct WholeEvent {
+        var state: String
+        var before: String
+        var detail: LogDetail
+        var body: [UInt8]
+    }
+
     private func wholeEvents(
         _ refs: Set<String>
-    ) async throws(StoreError) -> [String: (state: String, detail: LogDetail, body: [UInt8])] {
-        var found: [String: (state: String, detail: LogDetail, body: [UInt8])] = [:]
+    ) async throws(StoreError) -> [String: WholeEvent] {
+        var found: [String: WholeEvent] = [:]
         var rest = Array(refs)[...]
         while !rest.isEmpty {
             let chunk = rest.prefix(200)
@@ -187,7 +223,8 @@ extension Store {
                 guard let f = value.array, f.count == 7, let ref = f[0].string else { continue }
                 let state = f[2].string ?? ""
                 let detail = state == "CREATED" ? LogDetail() : LogDetail(json: f[5].bytes ?? [])
-                found[ref] = (state, detail, f[6].bytes ?? [])
+                found[ref] = WholeEvent(
+                    state: state, before: f[4].string ?? "", detail: detail, body: f[6].bytes ?? [])
             }
             rest = rest.dropFirst(reply.count - 1)
         }
@@ -195,11 +232,11 @@ extension Store {
     }
 
     private static func entries(_ events: RedisValue, requests: RedisValue) -> [LogEntry] {
-        var records: [String: MessageRecord] = [:]
+        var records: [String: (record: MessageRecord, bytes: Int)] = [:]
         let values = requests.array ?? []
         for index in stride(from: 0, to: values.count - 1, by: 2) {
             guard let ref = values[index].string, let bytes = values[index + 1].bytes else { continue }
-            records[ref] = try? MessageRecord.decode(bytes)
+            if let record = try? MessageRecord.decode(bytes) { records[ref] = (record, bytes.count) }
         }
         return (events.array ?? []).compactMap { value in
             guard let f = value.array, f.count == 6, let ref = f[0].string, let id = f[1].string,
@@ -209,7 +246,9 @@ extension Store {
             let event = MessageEvent(
                 ref: ref, messageID: id, state: state, created: created, before: f[4].string ?? "",
                 detail: LogDetail(json: f[5].bytes ?? []))
-            return LogEntry(event: event, record: records[created])
+            var entry = LogEntry(event: event, record: records[created]?.record)
+            entry.requestBytes = records[created]?.bytes ?? 0
+            return entry
         }
     }
 }

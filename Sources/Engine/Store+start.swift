@@ -10,8 +10,12 @@ extension Store {
     /// Throws `refused` with one clear line where the store was written by a newer version.
     package func checkSchema() async throws(StoreError) {
         let meta = settings.prefix + ":meta"
-        _ = try await read(RedisCommand("HSETNX", meta, "schema", String(Self.schema)))
-        let found = try await read(RedisCommand("HGET", meta, "schema")).string ?? ""
+        var known = try await read(RedisCommand("HGET", meta, "schema")).string
+        if known == nil {
+            _ = try await read(RedisCommand("HSETNX", meta, "schema", String(Self.schema)))
+            known = try await read(RedisCommand("HGET", meta, "schema")).string
+        }
+        let found = known ?? ""
         guard let version = Int(found) else { throw .refused("\(meta) has no readable schema: \"\(found)\"") }
         guard version <= Self.schema else {
             throw .refused("this Redis holds schema \(version), this Roost knows \(Self.schema): start a newer Roost")
@@ -20,7 +24,9 @@ extension Store {
 
     /// Tells the scripts how large the log may grow. The last process to start decides for all.
     package func configureLog() async throws(StoreError) {
-        _ = try await read(RedisCommand("HSET", key("log"), "limit", String(settings.logMaxBytes)))
+        let limit = String(settings.logMaxBytes)
+        if try await read(RedisCommand("HGET", key("log"), "limit")).string == limit { return }
+        _ = try await read(RedisCommand("HSET", key("log"), "limit", limit))
     }
 
     /// The next key becomes the current one and a new one takes its place; answers the new pair. Nodes hear of it at once.
@@ -42,20 +48,26 @@ extension Store {
     /// The pair in force: what Redis has, or else `initial`, or else a new one.
     package func signingKeys(initial: SigningKeys?) async throws(StoreError) -> SigningKeys {
         let keys = settings.prefix + ":keys"
+        if let pair = try await keyPair(keys) { return pair }
         let first = initial ?? SigningKeys.generate()
         _ = try await read(RedisCommand("HSETNX", keys, "current", first.current))
         _ = try await read(RedisCommand("HSETNX", keys, "next", first.next))
+        guard let pair = try await keyPair(keys) else { throw .broken("\(keys) holds no pair of signing keys") }
+        return pair
+    }
+
+    private func keyPair(_ keys: String) async throws(StoreError) -> SigningKeys? {
         let pair = try await read(RedisCommand("HMGET", keys, "current", "next")).array ?? []
-        guard pair.count == 2, let current = pair[0].string, let next = pair[1].string else {
-            throw .broken("\(keys) holds no pair of signing keys")
-        }
+        guard pair.count == 2, let current = pair[0].string, let next = pair[1].string else { return nil }
         return SigningKeys(current: current, next: next)
     }
 
     /// True where Redis takes writes now; the text says why not.
     package func checkWrites() async -> String? {
         do {
-            _ = try await redis.send(RedisCommand("SET", key("ready"), "1", "PX", "60000"))
+            _ = try await scripts.sheddingLog { () throws(RedisError) in
+                try await redis.send(RedisCommand("SET", key("ready"), "1", "PX", "60000"))
+            }
             return nil
         } catch {
             return "Redis takes no writes: \(error)"

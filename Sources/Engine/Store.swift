@@ -80,14 +80,15 @@ package final class Store: Sendable {
         name.map { "\(settings.root):\(family):\($0)" } ?? "\(settings.root):\(family)"
     }
 
-    /// Reads, sending again until `storeTimeout`: reading twice is harmless.
+    /// Reads, or writes what may be written twice, sending again until `storeTimeout`.
     func read(_ command: RedisCommand) async throws(StoreError) -> RedisValue {
         let deadline = ContinuousClock.now + settings.storeTimeout
         var pause = Duration.milliseconds(5)
         while true {
             do {
-                return try await redis.send(command)
+                return try await scripts.sheddingLog { () throws(RedisError) in try await redis.send(command) }
             } catch {
+                if error.isOutOfMemory { throw .refused("\(error)") }
                 if case .server(let text) = error, !error.isTemporary { throw .broken(text) }
                 guard !Task.isCancelled, ContinuousClock.now + pause < deadline else { throw .unavailable }
                 try? await Task.sleep(for: pause)

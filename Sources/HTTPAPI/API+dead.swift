@@ -13,12 +13,25 @@ extension API {
         return request.method == "DELETE" ? try await dropDead(query) : try await listDead(query)
     }
 
+    /// What one answer may carry: a page ends there, with a cursor.
+    private static let mostBytes = 8 << 20
+
     private func listDead(_ query: ListQuery) async throws(RequestError) -> APIResponse {
-        let page = try await deadIDs(query)
-        let letters = try await stored { try await store.deadLetters(page.ids) }
+        var page = try await deadIDs(query, mostBytes: Self.mostBytes)
+        // Ids that are named are one list, too.
+        if query.ids != nil {
+            if case .behind(let last) = query.cursor, let index = page.ids.firstIndex(of: last) {
+                page.ids.removeFirst(index + 1)
+            }
+            page.more = page.ids.count > query.count ?? .max
+            page.ids = Array(page.ids.prefix(query.count ?? .max))
+        }
+        let ids = page.ids
+        let (letters, seen) = try await stored { try await store.deadLetters(ids, mostBytes: Self.mostBytes) }
+        let cursor = seen < ids.count || page.more ? ids.prefix(seen).last : nil
         var json = JSONText(capacity: 1024 * letters.count + 64)
         json.object { json in
-            json.field("cursor", ifAny: page.cursor)
+            json.field("cursor", ifAny: cursor)
             json.key("messages")
             json.array { json in
                 for letter in letters {
@@ -30,13 +43,15 @@ extension API {
     }
 
     /// The ids of one page, in order: those that were named, or those that pass the filters.
-    private func deadIDs(_ query: ListQuery) async throws(RequestError) -> (ids: [String], cursor: String?) {
+    private func deadIDs(
+        _ query: ListQuery, mostBytes: Int = .max
+    ) async throws(RequestError) -> (ids: [String], more: Bool) {
         if let ids = query.ids {
             var seen: Set<String> = []
-            return (ids.filter { seen.insert($0).inserted }, nil)
+            return (ids.filter { seen.insert($0).inserted }, false)
         }
-        let page = try await stored { try await store.deadRows(query) }
-        return (page.rows.map(\.member), page.more ? page.rows.last?.member : nil)
+        let page = try await stored { try await store.deadRows(query, mostBytes: mostBytes) }
+        return (page.rows.map(\.member), page.more)
     }
 
     private func dropDead(_ query: ListQuery) async throws(RequestError) -> APIResponse {
@@ -45,7 +60,7 @@ extension API {
         var json = JSONText()
         json.object { json in
             json.field("deleted", deleted)
-            json.field("cursor", ifAny: page.cursor)
+            json.field("cursor", ifAny: page.more ? page.ids.last : nil)
         }
         return APIResponse(json: json.bytes)
     }
@@ -85,7 +100,7 @@ extension API {
             json.array { json in
                 for id in ids { json.object { $0.field("messageId", id) } }
             }
-            json.field("cursor", ifAny: page.cursor)
+            json.field("cursor", ifAny: page.more ? page.ids.last : nil)
         }
         return APIResponse(status: 201, json: json.bytes)
     }
@@ -102,13 +117,22 @@ extension API {
         let probe = MessageRecord(url: "", callerIP: "", createdAt: now, notBefore: now)
         _ = try PublishRequest.retry(of: probe, body: [], headers: request.headers, context: context)
         let needsBody = PublishRequest.asksToRedact(request.headers)
-        let letters = try await stored { try await store.deadLetters(ids, withBodies: needsBody) }
-        if all, letters.count < ids.count {
+        var letters = try await stored { try await store.deadLetters(ids, withBodies: false).letters }
+        if all {
             let found = Set(letters.map(\.answer.dlqId))
-            throw .deadLetterNotFound(ids.first { !found.contains($0) } ?? "")
+            if let missing = ids.first(where: { !found.contains($0) }) { throw .deadLetterNotFound(missing) }
+            if let damaged = letters.first(where: { !$0.isReadable }) {
+                throw .badRequest("dlq message \(damaged.answer.dlqId) can't be retried: its record can't be read")
+            }
         }
+        letters.removeAll { !$0.isReadable }
         var items: [DeadLetterRetry] = []
-        for letter in letters {
+        for var letter in letters {
+            // A digest of the body is made only where it is hidden from now on.
+            if needsBody, letter.message.record.redaction?.hidesBody != true {
+                let id = letter.answer.dlqId
+                letter.message.body = try await stored { try await store.deadLetter(id) }?.message.body ?? []
+            }
             let (record, due) = try PublishRequest.retry(
                 of: letter.message.record, body: letter.message.body, headers: request.headers, context: context)
             let message = NewMessage(id: MessageID.make(now: now), record: record, body: [], due: due)

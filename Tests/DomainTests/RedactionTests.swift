@@ -22,6 +22,36 @@ import Testing
         }
     }
 
+    /// Story: headers for the callback were hidden on the source and shown on the callback message.
+    @Test func aCallbackHidesWhatItsSourceHides() throws {
+        let now = Timestamp(milliseconds: 1_735_689_600_000)
+        var record = MessageRecord(
+            url: "https://example.com",
+            callback: CallbackSettings(url: "https://example.com/cb", header: ["X-Key": "secret"]),
+            callerIP: "::1", createdAt: now, notBefore: now)
+        record.redaction = Redaction("header[x-key]")
+        let message = Message(id: MessageID("msg_1"), record: record, body: Array("hidden".utf8))
+        let step = NextStep.after(.response(status: 200), of: message, at: now, dlqId: "1-1")
+        let callback = try #require(step.callbacks.first)
+        let view = String(
+            decoding: MessageView.json(of: Message(id: callback.id, record: callback.record, body: callback.body)),
+            as: UTF8.self)
+        #expect(!view.contains("secret") && view.contains(#""body":"REDACTED:"#))
+        #expect(callback.record.header["X-Key"] == ["secret"])
+    }
+
+    /// Story: a retry of a dead letter that asked for another redaction lifted the one it had.
+    @Test func aRetryHidesMoreAndNeverLess() throws {
+        let now = Timestamp(milliseconds: 1_735_689_600_000)
+        var record = MessageRecord(url: "https://example.com", callerIP: "::1", createdAt: now, notBefore: now)
+        record.redaction = Redaction("body")?.sealing(Array("secret".utf8))
+        let context = PublishContext(version: .v2, now: now, callerIP: "::1", policy: AddressPolicy())
+        let (new, _) = try PublishRequest.retry(
+            of: record, body: [], headers: [("Upstash-Redact-Fields", "header[X-Key]")], context: context)
+        #expect(new.redaction?.hidesBody == true && new.redaction?.headers == ["X-Key"])
+        #expect(new.redaction?.bodyDigest == record.redaction?.bodyDigest)
+    }
+
     /// A record keeps what it hides, and the digest of a body the log does not keep.
     @Test func aRecordKeepsItsRedaction() throws {
         let now = Timestamp(milliseconds: 1_735_689_600_000)

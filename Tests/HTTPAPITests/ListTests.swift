@@ -192,6 +192,61 @@ import Testing
         await front.redis.close()
     }
 
+    /// Story: one dead letter whose record can't be read made the whole list a 500. Large ones make pages that end early.
+    @Test func deadLettersThatAreDamagedOrLarge() async throws {
+        let front = try await APITests.Front()
+        let big = String(repeating: "x", count: 3 << 20)
+        for number in 1...5 {
+            let id = "\(1_735_689_600_000 + number)-\(number)"
+            let request =
+                number == 3
+                ? "{"
+                : #"{"url":"http://a.test/","method":"POST","header":{},"retries":0,"version":2,"callerIp":"::1","createdAt":1,"notBefore":1}"#
+            try await front.redis.send(
+                "HSET", "roost:{0}:dead:\(id)", "message", "msg_\(number)", "request", request, "body", big, "status",
+                "500", "error", "e")
+            try await front.redis.send("ZADD", "roost:{0}:dead", "\(1_735_689_600_000 + number)", id)
+        }
+        var seen: [String] = []
+        for named in ["", "&dlqIds=1735689600001-1,1735689600002-2,1735689600004-4,1735689600003-3"] {
+            var cursor: String?
+            seen = []
+            repeat {
+                let answer = await front.call(
+                    "GET", "/v2/dlq?order=earliestFirst" + named + (cursor.map { "&cursor=\($0)" } ?? ""))
+                #expect(answer.status == 200 && answer.body.utf8.count < 16 << 20)
+                let page = try #require(
+                    try JSONSerialization.jsonObject(with: Data(answer.body.utf8)) as? [String: Any])
+                seen += (page["messages"] as? [[String: Any]] ?? []).compactMap { $0["messageId"] as? String }
+                cursor = page["cursor"] as? String
+            } while cursor != nil
+            #expect(
+                seen
+                    == (named.isEmpty
+                        ? ["msg_1", "msg_2", "msg_3", "msg_4", "msg_5"] : ["msg_1", "msg_2", "msg_4", "msg_3"]))
+        }
+        let one = await front.call("POST", "/v2/dlq/retry/1735689600003-3")
+        #expect(one.status == 400 && one.body.contains("can't be read"))
+        let all = await front.call("POST", "/v2/dlq/retry", [("Upstash-Delay", "1h")])
+        #expect(all.status == 201 && all.body.components(separatedBy: "messageId").count == 5)
+        #expect(await front.call("DELETE", "/v2/dlq").body == #"{"deleted":1}"#)
+        await front.redis.close()
+    }
+
+    /// The log keeps the body of a fan-out once and shows it for each of its messages.
+    @Test func theLogKeepsABodyOnceForAFanOut() async throws {
+        let front = try await APITests.Front()
+        let endpoints = (0..<50).map { #"{"url":"https://example.com/\#($0)"}"# }.joined(separator: ",")
+        _ = await front.call("POST", "/v2/topics/t/endpoints", body: #"{"endpoints":[\#(endpoints)]}"#)
+        _ = await front.call(
+            "POST", "/v2/publish/t", [("Upstash-Delay", "1h")], body: String(repeating: "b", count: 10_000))
+        let body = await front.call("GET", "/v2/logs").body
+        #expect(body.components(separatedBy: #""body":"YmJi"#).count == 51)
+        let bytes = try await front.redis.send("MEMORY", "USAGE", "roost:{0}:log:1").int64 ?? 0
+        #expect(bytes < 100_000, "\(bytes)")
+        await front.redis.close()
+    }
+
     @Test func rotatingKeysKeepsOneOfThem() async throws {
         let front = try await APITests.Front()
         func pair(_ method: String, _ target: String) async throws -> SigningKeys {

@@ -231,11 +231,11 @@ end
 
 -- A segment of the log is one of those that are counted: dropped ones are gone whole.
 local function check_segment(name, number)
-  local l = redis.call('HMGET', key('log'), 'first', 'last')
-  local n = tonumber(number)
-  if not n or n < tonumber(l[1] or '1') or n > tonumber(l[2] or '1') then
-    finding('%s: not one of the segments %s to %s', name, l[1] or '1', l[2] or '1')
-  elseif n < tonumber(l[2] or '1') and redis.call('HEXISTS', key('log'), n) == 0 then
+  local l = redis.call('HMGET', key('log'), 'first', 'head')
+  local n, last = tonumber(number), string.match(l[2] or '1', '^%d+')
+  if not n or n < tonumber(l[1] or '1') or n > tonumber(last) then
+    finding('%s: not one of the segments %s to %s', name, l[1] or '1', last)
+  elseif n < tonumber(last) and redis.call('HEXISTS', key('log'), n) == 0 then
     finding('%s: %s does not count it', name, key('log'))
   end
 end

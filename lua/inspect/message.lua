@@ -12,15 +12,17 @@ local function key(name) return root .. ':' .. name end
 
 -- The log, the latest event first: refs are <ms>-<number>, and each segment says which numbers it holds.
 local function history(last)
-  local l = redis.call('HMGET', key('log'), 'first', 'last', 'from')
-  local first_segment, segment = tonumber(l[1] or '1'), tonumber(l[2] or '1')
+  local head = redis.call('HGET', key('log'), 'head') or '1 0 0 1 0 0'
+  local first_segment = tonumber(redis.call('HGET', key('log'), 'first') or '1')
+  local segment, from = string.match(head, '^(%d+) %d+ %d+ (%d+)')
+  segment, from = tonumber(segment), tonumber(from)
   if not last then
     for n = segment, first_segment, -1 do
       last = redis.call('HGET', key('history:' .. n), id)
       if last then break end
     end
   end
-  local from, shown = tonumber(l[3] or '1'), 0
+  local shown = 0
   while last and last ~= '' and shown < 20 do
     local number = tonumber(string.match(last, '%-(%d+)$') or '0')
     while number < from and segment > first_segment do
@@ -32,7 +34,7 @@ local function history(last)
     local event = entry[2]
     line('%-10s %s %s%s', shown == 0 and 'log' or '', string.match(last, '^%d+'), event[4],
       event[4] ~= 'CREATED' and event[10] ~= '' and ' ' .. string.sub(event[10], 1, 200) or '')
-    last, shown = event[8], shown + 1
+    last, shown = event[4] ~= 'CREATED' and event[8], shown + 1
   end
   return shown
 end

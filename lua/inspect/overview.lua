@@ -22,9 +22,10 @@ line('due        %d wait for their time%s', redis.call('ZCARD', key('due')),
   first[1] and string.format(', next %s at %.0f', first[1], tonumber(first[2])) or '')
 line('delivered  %d still readable', redis.call('ZCARD', key('finished')))
 line('dead       %d dead letters', redis.call('ZCARD', key('dead')))
-local l = redis.call('HMGET', key('log'), 'events', 'bytes', 'size', 'first', 'last', 'shed')
-line('log        %s events ever, %.1f MB in segments %s to %s, %s dropped early', l[1] or '0',
-  ((tonumber(l[2] or '0') + tonumber(l[3] or '0')) / 1048576), l[4] or '1', l[5] or '1', l[6] or '0')
+local l = redis.call('HMGET', key('log'), 'head', 'bytes', 'first', 'shed')
+local segment, events, size = string.match(l[1] or '1 0 0 1 0 0', '^(%d+) (%d+) %d+ %d+ %d+ (%d+)$')
+line('log        %s events ever, %.1f MB in segments %s to %s, %s shed for want of memory', events,
+  (tonumber(l[2] or '0') + tonumber(size)) / 1048576, l[3] or '1', segment, l[4] or '0')
 line('topics     %d', redis.call('SCARD', key('topics')))
 line('queues     %d, flow keys %d', redis.call('SCARD', key('queues')), redis.call('SCARD', key('flows')))
 local run = redis.call('ZRANGE', key('schedules'), 0, 0, 'WITHSCORES')

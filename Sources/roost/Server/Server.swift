@@ -232,7 +232,8 @@ struct Server: Sendable {
         return false
     }
 
-    /// Redis's time, for a process without a node whose renewals keep it, and keys that another process has rotated.
+    /// Redis's time, for a process without a node whose renewals keep it, and keys that another process has rotated, where
+    /// the word of it was lost.
     private func followRedis(_ store: Store, _ redis: RedisClient, _ keyring: SigningKeyring) async {
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(5))
