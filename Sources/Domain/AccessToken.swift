@@ -23,6 +23,16 @@ package struct Scopes: OptionSet, Sendable, Hashable {
         return all
     }
 
+    /// Of a single one.
+    fileprivate var name: String {
+        switch self {
+        case .publish: "publish"
+        case .read: "read"
+        case .manage: "manage"
+        default: "admin"
+        }
+    }
+
     fileprivate init?(name: String) {
         switch name {
         case "publish": self = .publish
@@ -64,8 +74,8 @@ package struct AccessToken: Sendable {
         }
         var tokens: [AccessToken] = []
         for element in elements {
-            let members = try JSONMembers(element, of: "token")
-            let name = try members.string("name")
+            let name = try JSONMembers(element, of: "token").string("name")
+            let members = try JSONMembers(element, of: "token \(name)")
             let secret = try members.string("secret")
             if secret.isEmpty { throw members.fault("secret", "is empty") }
             var scopes: Scopes = []
@@ -96,22 +106,19 @@ package struct Authenticator: Sendable {
         package func require(_ scope: Scopes) throws(RequestError) {
             let scopes = token.scopes.effective
             if scopes.isSuperset(of: scope) { return }
-            throw scopes == .read ? .readOnlyToken : .tokenScope
+            throw scopes == .read ? .readOnlyToken : .tokenScope(scope.name)
         }
     }
 
     /// - Parameters:
-    ///   - authorization: the header's value; if there is one only it counts.
+    ///   - authorization: the header's value; if it is a bearer's only it counts.
     ///   - queryToken: of `qstash_token`.
     package func authenticate(authorization: String?, queryToken: String?) throws(RequestError) -> Access {
-        let isByQuery = authorization == nil
-        let secret: String
-        if let authorization {
-            guard let bearer = Self.bearer(authorization) else { throw .invalidToken }
-            secret = bearer
-        } else {
-            secret = queryToken ?? ""
-        }
+        let bearer = authorization.flatMap(Self.bearer)
+        // Another scheme is meant for somebody else; alone it is a token that is no good.
+        if authorization != nil, bearer == nil, queryToken == nil { throw .invalidToken }
+        let isByQuery = bearer == nil
+        let secret = bearer ?? queryToken ?? ""
         if secret.isEmpty { throw .missingToken }
         let digest = Array(SHA256.hash(data: Array(secret.utf8)))
         var found: AccessToken?

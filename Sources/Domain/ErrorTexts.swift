@@ -5,7 +5,9 @@ extension RequestError {
     package static let missingToken = RequestError(status: 401, text: "unable to authenticate: missing token")
     package static let readOnlyToken = RequestError(
         status: 403, text: "read-only token cannot perform this operation")
-    package static let tokenScope = RequestError(status: 403, text: "token cannot perform this operation")
+    package static func tokenScope(_ scope: String) -> RequestError {
+        RequestError(status: 403, text: "token cannot perform this operation: it needs the scope \(scope)")
+    }
     package static let emptyDestination = RequestError(status: 400, text: "a non-empty destination must be provided")
     package static let noScheme = RequestError.destination(
         "endpoint has invalid scheme, add http:// or https://")

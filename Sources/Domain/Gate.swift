@@ -82,6 +82,9 @@ package struct QueueSettings: Sendable, Hashable {
         let value: JSONValue
         do { value = try JSONValue.read(body) } catch { throw .badRequest("invalid JSON body: \(error.description)") }
         guard let object = value.object else { throw .badRequest("invalid JSON body: not an object") }
+        if let value = object["queueName"], value != .null, value.string == nil {
+            throw .badRequest("queueName must be a text, not \(value.kind)")
+        }
         guard let name = object["queueName"]?.string, !name.isEmpty else {
             throw .badRequest("queueName is required")
         }

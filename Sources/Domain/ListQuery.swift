@@ -46,9 +46,11 @@ package struct ListQuery: Sendable {
         }
         // Of a list, its parts are looked at.
         for value in query.filter.states ?? [] where !value.contains(",") && !LogState.isFilter(value) {
-            throw .badRequest("invalid state: \"\(cut(value))\"")
+            let known = LogState.allCases.map(\.rawValue).joined(separator: ", ")
+            throw .badRequest("invalid state: \"\(cut(value))\" is not one of \(known), IN_PROGRESS")
         }
-        for value in query.filter.responseStatuses ?? [] where !value.contains(",") && Int(value) == nil {
+        for value in query.filter.responseStatuses ?? []
+        where !value.contains(",") && ASCII.saturatingInteger(value.utf8) == nil {
             throw .badRequest("invalid responseStatus: \"\(cut(value))\" is not a whole number")
         }
         let (range, standard): (ClosedRange<Int>, Int?) =
@@ -115,7 +117,8 @@ package struct ListQuery: Sendable {
         var isDead = false
         if case .dead = subject { isDead = true }
         switch name {
-        case "messageIds" where isLog, "messageId" where isLog || isDead: filter.add(value, to: \.messageIDs)
+        case "messageId" where isLog || isDead: filter.add(value, to: \.messageID)
+        case "messageIds" where isLog: filter.add(value, to: \.messageIDs)
         case "messageIds" where !isDead, "dlqIds" where isDead:
             ids = (ids ?? []) + value.split(separator: ",").map { ASCII.trimmed(String($0)) }.filter { !$0.isEmpty }
         case "url": filter.add(value, to: \.urls)
@@ -136,7 +139,7 @@ package struct ListQuery: Sendable {
 
     private static func integer(_ name: String, _ text: String) throws(RequestError) -> Int {
         guard let value = ASCII.saturatingInteger(text.utf8), value <= 9_007_199_254_740_992 else {
-            throw .badRequest("invalid \(name): \"\(cut(text))\" is not a whole number")
+            throw .badRequest("invalid \(name): \"\(cut(text))\" is not a whole number from 0")
         }
         return Int(clamping: value)
     }

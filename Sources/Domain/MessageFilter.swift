@@ -2,6 +2,8 @@
 // It works on real values, redacted or not.
 
 package struct MessageFilter: Sendable {
+    /// `messageId` and `messageIds`: where both are given, both must name it.
+    var messageID: Set<String>?
     var messageIDs: Set<String>?
     var urls: Set<String>?
     var hosts: Set<String>?
@@ -30,18 +32,21 @@ package struct MessageFilter: Sendable {
 
     /// True where every message passes, so that nothing needs to be looked at.
     package var isEmpty: Bool {
-        !selectsNothing && messageIDs == nil && !needsRecord && states == nil && responseStatuses == nil
+        !selectsNothing && onlyMessageIDs == nil && !needsRecord && states == nil && responseStatuses == nil
     }
 
     /// The ids that alone may pass; nil for any.
-    package var onlyMessageIDs: Set<String>? { messageIDs }
+    package var onlyMessageIDs: Set<String>? {
+        guard let messageID, let messageIDs else { return messageID ?? messageIDs }
+        return messageID.intersection(messageIDs)
+    }
 
     /// True where the id, the state and the status alone do not tell.
     package var needsRecord: Bool {
         [urls, hosts, paths, topics, schedules, queues, labels, flowKeys, callers].contains { $0 != nil }
     }
 
-    package func passes(id: String) -> Bool { !selectsNothing && (messageIDs?.contains(id) ?? true) }
+    package func passes(id: String) -> Bool { !selectsNothing && (onlyMessageIDs?.contains(id) ?? true) }
 
     package func passes(status: String) -> Bool { responseStatuses?.contains(status) ?? true }
 

@@ -20,6 +20,15 @@ package enum PublishAnswer: Sendable {
     /// A batch item that was well formed and still could not be published.
     case failed(RequestError)
 
+    /// Messages that repeat others.
+    package var duplicates: Int {
+        switch self {
+        case .url(let entry): entry.isDeduplicated ? 1 : 0
+        case .topic(let entries): entries.count(where: \.isDeduplicated)
+        case .schedule, .failed: 0
+        }
+    }
+
     package var json: [UInt8] {
         var json = JSONText()
         write(to: &json)

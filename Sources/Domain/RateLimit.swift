@@ -16,6 +16,7 @@ package struct RateLimit: Sendable, Hashable {
             let pair = part.split(separator: "=", maxSplits: 1).map { ASCII.trimmed(String($0)) }
             guard pair.count == 2, let value = ASCII.saturatingInteger(pair[1].utf8), value >= 1 else { return nil }
             switch pair[0] {
+            case "burst" where burst != nil, "daily" where daily != nil: return nil
             case "burst": burst = min(value, FlowControl.mostStarts)
             case "daily": daily = min(value, FlowControl.mostStarts)
             default: return nil

@@ -9,8 +9,10 @@ extension Topic {
     ) throws(RequestError) -> Topic {
         try NameGrammar.check(name, kind: "topic")
         var topic = topic ?? Topic(name: name, createdAt: now, updatedAt: now, endpoints: [])
+        let before = topic.endpoints.count
         for endpoint in endpoints { topic.upsert(endpoint) }
-        if Int64(topic.endpoints.count) > limits.maxEndpoints {
+        // One that is above a limit that was lowered can still be changed.
+        if Int64(topic.endpoints.count) > limits.maxEndpoints, topic.endpoints.count > before {
             throw .quota("maxEndpoints", limit: limits.maxEndpoints)
         }
         topic.updatedAt = now

@@ -159,7 +159,7 @@ package final class Deliverer: Sendable {
 
     /// A record nobody can read is not delivered and not lost: it becomes a dead letter that says why.
     private func unreadable(_ claimed: ClaimedMessage, because reason: String) -> SettledAttempt {
-        logger.error("unreadable record: \(reason)", metadata: ["message": "\(claimed.id)"])
+        logger.error("unreadable record: \(reason)", metadata: ["messageId": "\(claimed.id)"])
         return SettledAttempt(
             message: claimed,
             step: NextStep(

@@ -43,7 +43,7 @@ package struct Janitor: Sendable {
         for name in names.compactMap(\.string) {
             while true {
                 let reply = try await scripts.once(
-                    Scripts.queueDelete, [.text(name), .text("sweep"), .integer(200), .text("")])
+                    Scripts.queueDelete, [.text(name), .text("sweep"), .integer(64), .text("")])
                 guard reply.count == 3, reply[2].int64 == 1 else { break }
             }
         }

@@ -36,7 +36,7 @@ package struct SettledAttempt: Sendable {
 /// Results are kept while Redis is away, and sent again until answered; their memory counts as in flight until the
 /// reply is read. A batch is whatever has come while the one before was under way.
 package final class Settler: Sendable {
-    static let mostAttempts = 100
+    static let mostAttempts = 64
     static let mostBytes = 4 << 20
 
     private let scripts: ScriptCaller
@@ -119,7 +119,7 @@ package final class Settler: Sendable {
 
     /// A result that can never be applied: the message stays held and comes back when the lease is renewed in full.
     private func setAside(_ attempt: SettledAttempt, because reason: String) async {
-        scripts.logger.error("settle failed: \(reason)", metadata: ["message": "\(attempt.message.id)"])
+        scripts.logger.error("settle failed: \(reason)", metadata: ["messageId": "\(attempt.message.id)"])
         scripts.metrics.setAside()
         _ = try? await scripts.redis.send(
             RedisCommand("LPUSH", "\(scripts.root):aside", "settle \(attempt.message.id): \(reason)"))
@@ -127,7 +127,7 @@ package final class Settler: Sendable {
 
     private func count(_ attempt: SettledAttempt, as result: String) {
         let kind = attempt.message.laneKind
-        var metadata: Logger.Metadata = ["message": "\(attempt.message.id)"]
+        var metadata: Logger.Metadata = ["messageId": "\(attempt.message.id)"]
         switch result {
         case "delivered":
             scripts.metrics.settled(.delivered, kind)

@@ -151,7 +151,7 @@ extension Store {
         let call = callIdentifier()
         while true {
             let reply = try await scripts.untilAnswered(
-                Scripts.queueDelete, [.text(name), .text(what), .integer(200), .text(call)],
+                Scripts.queueDelete, [.text(name), .text(what), .integer(64), .text(call)],
                 deadline: .now + settings.storeTimeout)
             total += reply.count > 1 ? Int(reply[1].int64 ?? 0) : 0
             guard reply.count == 3, reply[2].int64 == 1 else { break }

@@ -75,7 +75,7 @@ extension Store {
             guard row.state == "waiting" || row.state == "active" else { return true }
             guard try Self.passes(row, query) else { return true }
             chunk.append(row.messageID)
-            if chunk.count < 100, cancelled + chunk.count < most { return true }
+            if chunk.count < 64, cancelled + chunk.count < most { return true }
             cancelled += try await cancel(chunk)
             chunk = []
             return cancelled < most

@@ -44,31 +44,20 @@ extension Store {
         byMessage.filter.states = nil
         let most = query.count ?? 10
         var messages: [[LogEntry]] = []
-        var (last, previous, next): (String?, String?, String?)
+        var (last, next): (String?, String?)
         var histories = 0
-        var seen: Set<String> = []
         try await scanOrFollow(byMessage) { entry in
-            guard seen.insert(entry.event.messageID).inserted else { return true }
-            // At the very front of the log the event that is met is the latest.
-            let isLatest = query.order == .latestFirst && query.cursor == nil && query.to == nil
-            if isLatest, !query.filter.passes(entry.event.state) { return true }
-            histories += 1
-            if histories > Self.mostHistories {
-                next = last ?? previous
-                return false
-            }
-            previous = entry.event.ref
-            let history = try await self.history(of: entry.event.messageID)
-            // A message stands where the list meets it first: behind that, it has been on an earlier page.
-            guard query.firstMet(of: history)?.event.ref == entry.event.ref, let latest = history.first,
-                query.filter.passes(latest.event.state)
-            else { return true }
-            if messages.count == most {
+            // A message stands where it was created, or at the oldest event that is left of it.
+            guard entry.event.state == .created || entry.record == nil else { return true }
+            if messages.count == most || histories == Self.mostHistories {
                 next = last
                 return false
             }
             last = entry.event.ref
-            messages.append(history)
+            histories += 1
+            let history = try await self.history(of: entry.event.messageID)
+            guard history.last?.event.ref == entry.event.ref, let latest = history.first else { return true }
+            if query.filter.passes(latest.event.state) { messages.append(history) }
             return true
         } cutOff: {
             next = $0
@@ -259,19 +248,6 @@ extension ListQuery {
         if !filter.needsRecord { return true }
         if let record = entry.record { return filter.passes(record) }
         return entry.event.detail.url.map { filter.passes(onlyURL: $0) } ?? false
-    }
-
-    /// The event by which a walk in this order comes upon a message, its history being given latest first.
-    fileprivate func firstMet(of history: [LogEntry]) -> LogEntry? {
-        var (from, to) = (from ?? .min, to ?? .max)
-        if case .time(let time) = cursor {
-            switch order {
-            case .latestFirst: to = min(to, time)
-            case .earliestFirst: from = max(from, time)
-            }
-        }
-        let inRange = history.filter { (from...max(from, to)).contains($0.event.time.milliseconds) && passes($0) }
-        return order == .latestFirst ? inRange.first : inRange.last
     }
 
     fileprivate func isBehindCursor(_ event: MessageEvent) -> Bool {

@@ -34,7 +34,8 @@ package struct StoreGauges: Sendable, Equatable {
         page.gauge("roost_open_lanes", "Lanes in the ring.", Double(openLanes))
         page.gauge("roost_log_bytes", "Size of the log.", Double(logBytes))
         page.counter("roost_log_events_total", "Events written to the log.", Int(logEvents))
-        page.counter("roost_log_shed_events_total", "Events dropped before their time, for want of memory.", Int(logShed))
+        page.counter(
+            "roost_log_shed_events_total", "Events dropped before their time, for want of memory.", Int(logShed))
         let age = oldestDue.map { max(0, now.milliseconds(since: $0)) } ?? 0
         page.gauge(
             "roost_oldest_due_age_seconds", "How long the oldest due message waits to be moved.", Double(age) / 1000)

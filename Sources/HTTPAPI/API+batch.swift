@@ -57,6 +57,7 @@ extension API {
             }
         }
         answers += try await storeChunk(&chunk, after: answers.count)
+        await uncountDaily(answers.reduce(0) { $0 + $1.duplicates })
         return APIResponse(json: PublishAnswer.json(batch: answers))
     }
 

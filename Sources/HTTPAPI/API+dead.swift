@@ -5,7 +5,7 @@ import Engine
 
 extension API {
     func deadLetters(_ request: APIRequest, hasSlash: Bool) async throws(RequestError) -> APIResponse {
-        let pairs = Self.query(request.target)
+        let pairs = try Self.textQuery(request.target)
         let bodyIDs = request.method == "DELETE" ? try BulkIDs.read(request.body, field: "dlqIds") : nil
         if request.method == "DELETE" { try refuseAmbiguous(pairs, bodyIDs, hasSlash: hasSlash) }
         var query = try ListQuery.read(pairs, of: .dead, limits: settings.limits)
@@ -66,7 +66,7 @@ extension API {
     }
 
     func deadLetter(_ request: APIRequest, id: String) async throws(RequestError) -> APIResponse {
-        let query = try ListQuery.read(onlyCommon: Self.query(request.target))
+        let query = try ListQuery.read(onlyCommon: Self.textQuery(request.target))
         if request.method == "DELETE" {
             guard try await stored({ try await store.dropDead([id]) }) == 1 else { throw .deadLetterNotFound(id) }
             return .empty
@@ -80,7 +80,7 @@ extension API {
     func retryDead(
         _ request: APIRequest, id: String, access: Authenticator.Access
     ) async throws(RequestError) -> APIResponse {
-        _ = try ListQuery.read(onlyCommon: Self.query(request.target))
+        _ = try ListQuery.read(onlyCommon: Self.textQuery(request.target))
         let ids = try await retry([id], all: true, request, access)
         guard let messageID = ids.first else { throw .deadLetterNotFound(id) }
         var json = JSONText()
@@ -89,9 +89,13 @@ extension API {
     }
 
     func retryDead(
-        _ request: APIRequest, access: Authenticator.Access
+        _ request: APIRequest, hasSlash: Bool, access: Authenticator.Access
     ) async throws(RequestError) -> APIResponse {
-        let query = try ListQuery.read(Self.query(request.target), of: .dead, limits: settings.limits)
+        let pairs = try Self.textQuery(request.target)
+        let bodyIDs = try BulkIDs.read(request.body, field: "dlqIds")
+        try refuseAmbiguous(pairs, bodyIDs, hasSlash: hasSlash)
+        var query = try ListQuery.read(pairs, of: .dead, limits: settings.limits)
+        if let bodyIDs { query.ids = bodyIDs }
         let page = try await deadIDs(query)
         let ids = try await retry(page.ids, all: query.ids != nil, request, access)
         var json = JSONText()

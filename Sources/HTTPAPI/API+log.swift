@@ -6,7 +6,7 @@ import Engine
 extension API {
     /// - Parameter name: `events` or `logs`, the field of the answer.
     func log(_ request: APIRequest, name: String) async throws(RequestError) -> APIResponse {
-        let pairs = Self.query(request.target)
+        let pairs = try Self.textQuery(request.target)
         let limits = settings.limits
         if name == "logs", let grouping = pairs.first(where: { $0.name == "groupBy" })?.value {
             guard grouping == "messageId" else { throw .badRequest("invalid groupBy: it must be messageId") }

@@ -17,7 +17,7 @@ extension API {
 
     /// DELETE: the ids that are named, else all that pass the filters.
     func cancelMany(_ request: APIRequest, hasSlash: Bool) async throws(RequestError) -> APIResponse {
-        let pairs = Self.query(request.target)
+        let pairs = try Self.textQuery(request.target)
         let bodyIDs = try BulkIDs.read(request.body, field: "messageIds")
         try refuseAmbiguous(pairs, bodyIDs, hasSlash: hasSlash)
         let query = try ListQuery.read(pairs, of: .messages, limits: settings.limits)
@@ -25,8 +25,8 @@ extension API {
             var cancelled = 0
             var rest = ids[...]
             while !rest.isEmpty {
-                let chunk = Array(rest.prefix(100))
-                rest = rest.dropFirst(100)
+                let chunk = Array(rest.prefix(64))
+                rest = rest.dropFirst(64)
                 cancelled += try await stored { try await store.cancel(chunk) }
             }
             return Self.cancelled(cancelled)

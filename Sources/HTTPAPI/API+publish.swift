@@ -69,6 +69,7 @@ extension API {
         if requiresCron { throw .cron("empty spec string") }
         try await countDaily(publish.messages.count)
         let answer = try await store(publish)
+        await uncountDaily(answer.duplicates)
         return APIResponse(status: answer.status(version: version), json: answer.json)
     }
 

@@ -109,7 +109,7 @@ package struct API: Sendable {
         case .deadLetters(let hasSlash): return try await deadLetters(request, hasSlash: hasSlash)
         case .deadLetter(let id): return try await deadLetter(request, id: id)
         case .retryDead(let id): return try await retryDead(request, id: id, access: access)
-        case .retryAllDead: return try await retryDead(request, access: access)
+        case .retryAllDead(let hasSlash): return try await retryDead(request, hasSlash: hasSlash, access: access)
         case .events: return try await log(request, name: "events")
         case .logs: return try await log(request, name: "logs")
         case .topics: return try await topics()
@@ -162,6 +162,12 @@ package struct API: Sendable {
         try await count(.daily, messages, limit: limit)
     }
 
+    /// Duplicates were counted before anybody knew that they were.
+    func uncountDaily(_ messages: Int) async {
+        guard let limit = settings.rateLimit.daily, messages > 0 else { return }
+        _ = try? await store.count(.daily, -messages, limit: limit)
+    }
+
     private func count(_ kind: RateLimit.Kind, _ amount: Int, limit: Int64) async throws(RequestError) {
         guard let over = try await stored({ try await store.count(kind, amount, limit: limit) }) else { return }
         throw .rateLimited(kind, limit: limit, left: over.left, reset: over.reset)
@@ -183,6 +189,13 @@ package struct API: Sendable {
             let name = pair.prefix { $0 != UInt8(ascii: "=") }
             return (decoded(name), decoded(pair.dropFirst(name.count + 1)))
         }
+    }
+
+    /// The same, of which every name and value must be text.
+    static func textQuery(_ target: String) throws(RequestError) -> [HeaderField] {
+        let bytes = Percent.decode(Array(target.utf8))
+        guard UTF8Text.isValid(bytes) else { throw .badRequest("invalid query: not valid UTF-8") }
+        return query(target)
     }
 
     /// The connection's peer, or the last address in `X-Forwarded-For` that is no trusted proxy's.

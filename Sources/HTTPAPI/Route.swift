@@ -12,7 +12,7 @@ package enum Route: Equatable {
     case deadLetters(hasSlash: Bool)
     case deadLetter(id: String)
     case retryDead(id: String)
-    case retryAllDead
+    case retryAllDead(hasSlash: Bool)
     case events
     case logs
     /// Everything behind `/v2/enqueue/<queue>/`, query included.
@@ -176,7 +176,8 @@ package enum Route: Equatable {
         case ("messages", 0): return .messages(hasSlash: hasSlash)
         case ("messages", 1): return .message(id: first)
         case ("dlq", 0): return .deadLetters(hasSlash: hasSlash)
-        case ("dlq", 1): return first.lowercased() == "retry" ? .retryAllDead : .deadLetter(id: first)
+        case ("dlq", 1):
+            return first.lowercased() == "retry" ? .retryAllDead(hasSlash: hasSlash) : .deadLetter(id: first)
         case ("dlq", 2) where first.lowercased() == "retry": return .retryDead(id: decoded(parts[1]))
         case ("events", 0): return .events
         case ("logs", 0): return .logs

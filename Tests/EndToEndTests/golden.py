@@ -419,9 +419,10 @@ like("logs-last-page.json", ask(live, "GET", "/v2/logs?messageId=" + missing))
 id = publish_order(live, "always", ("Upstash-Retries", "0"), *logged, *callbacks(sink.url + "/always")[:2])
 like("logs-failed-message.json", states(id, "CREATED", "ACTIVE", "ERROR", "FAILED"), site("always"))
 
-# Dead letters, newest first.
-for _ in range(3):
+# Dead letters, newest first: the next is published when the one before is dead.
+for n in range(3):
     id = publish_order(live, "missing", *rich[1:], *callbacks(sink.url + "/missing"), ("Upstash-Retries", "0"), target="/api/orders?source=shop")
+    until(lambda: ask(live, "GET", "/v2/dlq?messageId=" + id)["messages"], lambda found: found)
 letters = until(lambda: pages(live, "/v2/dlq?count=1&label=label_1&responseStatus=404", "messages"), lambda found: len(found) == 3)
 assert letters[0]["messageId"] == id and len({m["dlqId"] for m in letters}) == 3, letters
 like("dlq-list.json", ask(live, "GET", "/v2/dlq?count=1&label=label_2&responseStatus=404"), site("missing"))

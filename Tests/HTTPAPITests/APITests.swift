@@ -94,6 +94,14 @@ import Testing
         #expect(await front.call("GET", "/v2/keys", token: "read").status == 403)
         #expect(
             await front.call("POST", "/v2/publish/https://example.com?qstash_token=secret", token: nil).status == 200)
+        // Another scheme is meant for somebody else: it may be forwarded where the token stands in the query.
+        let mine: [HeaderField] = [
+            ("Authorization", "Basic mine"), ("Upstash-Header-Forward", "true"), ("Upstash-Delay", "1h"),
+        ]
+        let published = await front.call(
+            "POST", "/v2/publish/https://example.com?qstash_token=secret", mine, token: nil)
+        #expect(await front.call("GET", "/v2/messages/\(try front.id(published.body))").body.contains("Basic mine"))
+        #expect(await front.call("POST", "/v2/publish/https://example.com", mine, token: nil).status == 401)
         await front.redis.close()
     }
 

@@ -37,6 +37,12 @@ import Testing
             ("DELETE", "/v2/messages?order=newest", "", "invalid order"),
             ("DELETE", "/v2/messages?responseStatus=404", "", "unknown query parameter"),
             ("DELETE", "/v2/messages?state=ACTIVE", "", "unknown query parameter"),
+            ("POST", "/v2/dlq/retry/", "", "id is missing"), ("DELETE", "/v2/messages", " ", "invalid JSON body"),
+            ("DELETE", "/v2/dlq", "\n", "invalid JSON body"),
+            ("POST", "/v2/dlq/retry", "garbage{", "invalid JSON body"),
+            ("POST", "/v2/dlq/retry", #"{"dlqIds":"1-1"}"#, "dlqIds must be"),
+            ("DELETE", "/v2/messages?label=%ff", "", "not valid UTF-8"),
+            ("GET", "/v2/dlq?responseStatus=-1", "", "invalid responseStatus"),
             ("DELETE", "/v2/messages", "{}", "messageIds must be"), ("DELETE", "/v2/messages", "[]", "not an object"),
             ("DELETE", "/v2/messages", #"{"messageIds":null}"#, "messageIds must be"),
             ("DELETE", "/v2/messages", #"{"messageIds":"a"}"#, "messageIds must be"),
@@ -87,11 +93,13 @@ import Testing
             ("GET", "/v2/dlq?dlqIds=", "", #"{"messages":[]}"#),
             ("GET", "/v2/dlq?source=workflow", "", #"{"messages":[]}"#),
             ("POST", "/v2/dlq/retry?dlqIds=", "", #"{"responses":[]}"#),
+            ("POST", "/v2/dlq/retry", #"{"dlqIds":[]}"#, #"{"responses":[]}"#),
         ] {
             let answer = await front.call(method, target, body: body)
             #expect(answer.body == answered, "\(method) \(target): \(answer)")
         }
         #expect(await front.call("POST", "/v2/dlq/retry?dlqIds=1-1").status == 404)
+        #expect(await front.call("POST", "/v2/dlq/retry", body: #"{"dlqIds":["1-1"]}"#).status == 404)
         #expect(await front.call("DELETE", "/v2/dlq/1-1").body == #"{"error":"dlq message 1-1 not found"}"#)
         #expect(try await front.stored() == 3)
         await front.redis.close()
