@@ -5,12 +5,14 @@
 --   ARGV[1]  now, ms
 --   ARGV[2]  "all": where one of the items is gone, nothing is done; "" skips those that are
 --   ARGV[3]  bytes of bodies at most (the first goes however large it is)
---   ARGV[4]  number of items; then for each
+--   ARGV[4]  queues at most, 0 for any number
+--   ARGV[5]  number of items; then for each
 --              dlqId
 --              id, lane, due (ms), request (JSON text), gate (see `create` in the prelude): the message it becomes
 --              logged      how many bytes of the body go to the log
 --
---   returns  {"ok", status of each item ...}: "stored" (also where an earlier arrival of this call did it) or "gone";
+--   returns  {"ok", status of each item ...}: "stored" (also where an earlier arrival of this call did it), "gone", or
+--            "queues" (it would make a queue, and there are as many as may be: it stays);
 --            fewer than were asked for where the bytes were used up: call again with the others
 --            {"gone", dlqId}: nothing was done
 --            {"clock", last}
@@ -21,10 +23,10 @@
 local now = clock()
 if not now then return clock_refusal() end
 
-local function item(number) return unpack(ARGV, 5 + 7 * number, 11 + 7 * number) end
+local function item(number) return unpack(ARGV, 6 + 7 * number, 12 + 7 * number) end
 local function made(id) return redis.call('EXISTS', key('message', id)) == 1 or redis.call('ZSCORE', key('ended'), id) end
 
-local count = tonumber(ARGV[4])
+local most_queues, count = tonumber(ARGV[4]), tonumber(ARGV[5])
 if ARGV[2] == 'all' then
   for number = 0, count - 1 do
     local dlq_id, id = item(number)
@@ -34,8 +36,11 @@ end
 
 local answer, bytes = { 'ok' }, 0
 local function retry(dlq_id, id, lane, due, request, gate, logged)
+  local queue = string.match(gate, '^([^/ ]+) ')
   if made(id) then
     answer[#answer + 1] = 'stored'
+  elseif queue and is_queue_too_many(queue, most_queues) then
+    answer[#answer + 1] = 'queues'
   elseif redis.call('EXISTS', key('dead', dlq_id)) == 0 or redis.call('ZREM', key('dead'), dlq_id) == 0 then
     answer[#answer + 1] = 'gone'
   else

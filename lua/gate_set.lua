@@ -31,7 +31,7 @@ local known = redis.call('SISMEMBER', key(is_queue(lane) and 'queues' or 'flows'
 
 if what == 'put' then
   local most = tonumber(ARGV[6]) or 0
-  if not known and most > 0 and redis.call('SCARD', key('queues')) >= most then return { 'full' } end
+  if is_queue_too_many(short, most) then return { 'full' } end
   make_queue(short, now)
   if ARGV[4] ~= '' then redis.call('HSET', gate, 'parallelism', ARGV[4]) end
   if ARGV[5] == '1' then redis.call('HSET', gate, 'paused', '1') end

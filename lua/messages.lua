@@ -29,6 +29,11 @@ local function take(dedup, id, window, now)
   redis.call('SET', key('dedup', dedup), id .. ' ' .. text(now + window), 'PX', text(window + 60000))
 end
 
+-- Whether a message can't join a queue, because that would be one more than there may be (`most`, 0 for any number).
+local function is_queue_too_many(queue, most)
+  return most > 0 and redis.call('SISMEMBER', key('queues'), queue) == 0 and redis.call('SCARD', key('queues')) >= most
+end
+
 local function make_queue(queue, now)
   if redis.call('SADD', key('queues'), queue) == 1 then
     redis.call('HSET', key('gate', 'queue:' .. queue), 'createdAt', text(now))

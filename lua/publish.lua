@@ -37,10 +37,6 @@ local function known(id)
 end
 
 
-local function has_no_room_for(queue)
-  return most_queues > 0 and redis.call('SISMEMBER', key('queues'), queue) == 0 and redis.call('SCARD', key('queues')) >= most_queues
-end
-
 local answer, at = { 'ok' }, 6
 local function store()
   local topic, revision, body, shared, logged, count = unpack(ARGV, at, at + 5)
@@ -70,7 +66,7 @@ local function store()
     if topic ~= '' and redis.call('HGET', key('topic', topic), 'revision') ~= revision then
       answer[#answer + 1] = 'topic'
       return
-    elseif queue and queue ~= '/' and has_no_room_for(queue) then
+    elseif queue and queue ~= '/' and is_queue_too_many(queue, most_queues) then
       answer[#answer + 1] = 'queues'
       return
     end

@@ -14,10 +14,13 @@
 --   ARGV[10] dedup: the hash its deduplication id is kept under, or ""
 --   ARGV[11] how long that stays taken, ms
 --   ARGV[12] schedules at most, 0 for any number
+--   ARGV[13] queue its messages join, or ""
+--   ARGV[14] queues at most, 0 for any number
 --
 --   returns  {"ok", revision}; the same answer when the call arrives again
 --            {"duplicate", id}: it repeats the creation of that one, nothing is stored
 --            {"full"}: it would be a new one, and there are as many as may be
+--            {"queues"}: its queue would be a new one, and there are as many as may be
 --            {"topic"}: the topic does not exist; nothing is stored
 --            {"clock", last}
 --   writes   schedule:<id> schedules scheduled:<topic> dedup:<hash> sequence receipt:<call> clock; publishes wake
@@ -38,6 +41,7 @@ if dedup ~= '' then
 end
 local most = tonumber(ARGV[12])
 if most > 0 and redis.call('EXISTS', schedule) == 0 and redis.call('ZCARD', key('schedules')) >= most then return { 'full' } end
+if ARGV[13] ~= '' and is_queue_too_many(ARGV[13], tonumber(ARGV[14])) then return { 'queues' } end
 
 local old = redis.pcall('HMGET', schedule, 'topic', 'paused')
 if old.err then

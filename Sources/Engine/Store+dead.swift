@@ -110,9 +110,17 @@ extension Store {
         return deleted
     }
 
+    package enum RetryStatus: String, Sendable {
+        /// Its message was made.
+        case stored
+        case gone
+        /// It would make a queue, and there are as many as may be: the dead letter stays.
+        case tooManyQueues = "queues"
+    }
+
     package enum RetryResult: Sendable, Equatable {
-        /// For each item whether its message was made; false where the dead letter was gone.
-        case done([Bool])
+        /// For each item.
+        case done([RetryStatus])
         /// Nothing was done, because this one is gone.
         case gone(String)
     }
@@ -121,11 +129,12 @@ extension Store {
     ///
     /// - Parameter all: where one of the items is gone, nothing is done.
     package func retryDead(_ items: [DeadLetterRetry], all: Bool) async throws(StoreError) -> RetryResult {
-        var done: [Bool] = []
+        var done: [RetryStatus] = []
         while done.count < items.count {
             let chunk = items[done.count...].prefix(200)
             var parts: [RedisPart] = [
-                .text(all && done.isEmpty ? "all" : ""), .integer(4 << 20), .integer(Int64(chunk.count)),
+                .text(all && done.isEmpty ? "all" : ""), .integer(4 << 20), .integer(settings.maxQueues),
+                .integer(Int64(chunk.count)),
             ]
             for item in chunk {
                 let message = item.message
@@ -140,9 +149,9 @@ extension Store {
             if reply.first?.string == "gone" { return .gone(reply.count > 1 ? reply[1].string ?? "" : "") }
             guard reply.count > 1 else { throw .broken("dead_retry answered nothing") }
             for (item, status) in zip(chunk, reply.dropFirst()) {
-                let isStored = status.string == "stored"
-                if isStored { metrics.published(LaneKind(lane: item.message.lane)) }
-                done.append(isStored)
+                let status = status.string.flatMap(RetryStatus.init(rawValue:)) ?? .gone
+                if status == .stored { metrics.published(LaneKind(lane: item.message.lane)) }
+                done.append(status)
             }
         }
         return .done(done)

@@ -11,6 +11,8 @@ extension Store {
         case duplicate(of: String)
         /// There are as many as may be.
         case tooMany
+        /// Its queue would be a new one, and there are as many as may be.
+        case tooManyQueues
     }
 
     /// Creates the schedule or replaces all of one under its id.
@@ -24,12 +26,13 @@ extension Store {
                 .text(schedule.template.topic ?? ""), .text(schedule.delay.map { String($0) } ?? ""),
                 .bytes(schedule.template.encode()), .bytes(schedule.body),
                 .text(dedup ?? ""), .integer(settings.deduplicationWindow.milliseconds),
-                .integer(settings.maxSchedules),
+                .integer(settings.maxSchedules), .text(schedule.template.queue ?? ""), .integer(settings.maxQueues),
             ], deadline: .now + settings.storeTimeout)
         switch reply.first?.string {
         case "topic": return .topicMissing
         case "duplicate": return .duplicate(of: reply.count > 1 ? reply[1].string ?? "" : "")
         case "full": return .tooMany
+        case "queues": return .tooManyQueues
         default: return .stored
         }
     }

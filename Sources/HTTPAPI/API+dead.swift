@@ -146,7 +146,13 @@ extension API {
         let retries = items
         switch try await stored({ try await store.retryDead(retries, all: all) }) {
         case .gone(let id): throw .deadLetterNotFound(id)
-        case .done(let done): return zip(items, done).filter { $0.1 }.map { $0.0.message.id.text }
+        case .done(let done):
+            let ids = zip(items, done).filter { $0.1 == .stored }.map { $0.0.message.id.text }
+            // What could be retried was; those that are left are told only where they are all there is.
+            if ids.isEmpty, done.contains(.tooManyQueues) {
+                throw .quota("maxQueues", limit: settings.limits.maxQueues ?? 0)
+            }
+            return ids
         }
     }
 }

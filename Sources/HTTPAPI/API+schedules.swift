@@ -9,6 +9,7 @@ extension API {
         case .stored: return .schedule(id: schedule.id)
         case .duplicate(let original): return .schedule(id: original, isDeduplicated: true)
         case .topicMissing: throw .topicNotFound(schedule.destination)
+        case .tooManyQueues: throw .quota("maxQueues", limit: settings.limits.maxQueues ?? 0)
         case .tooMany: throw .quota("maxSchedules", limit: settings.limits.maxSchedules ?? 0)
         }
     }

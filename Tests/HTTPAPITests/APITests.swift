@@ -12,9 +12,10 @@ import Testing
         let redis: TestRedis
         let api: API
 
-        init() async throws {
+        init(store settings: StoreSettings = StoreSettings(), api apiSettings: APISettings = APISettings()) async throws
+        {
             redis = try TestRedis()
-            let store = redis.store()
+            let store = redis.store(settings: settings)
             try await store.clock.sync(over: redis.client)
             let tokens = [
                 AccessToken(name: "all", secret: "secret", scopes: .admin),
@@ -25,7 +26,7 @@ import Testing
                 store: store, keys: SigningKeyring(SigningKeys(current: "c", next: "n")),
                 confirmer: Confirmer(redis: redis.client, root: "roost:{0}"),
                 authenticator: Authenticator(tokens: tokens),
-                settings: APISettings(), status: pages, metrics: APIMetrics(), logger: TestRedis.quiet)
+                settings: apiSettings, status: pages, metrics: APIMetrics(), logger: TestRedis.quiet)
         }
 
         func call(

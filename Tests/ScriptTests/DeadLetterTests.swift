@@ -13,7 +13,7 @@ import Testing
     }
 
     private func retry(_ bench: ScriptBench, _ items: [(String, String)], all: Bool = false) async throws -> [String] {
-        var words = [all ? "all" : "", "1000000", "\(items.count)"]
+        var words = [all ? "all" : "", "1000000", "0", "\(items.count)"]
         for (dlqId, id) in items { words += [dlqId, id, "host:a", "\(bench.now)", #"{"url":"http://a"}"#, "", "100"] }
         return try await bench.run(Scripts.deadRetry, words).compactMap(\.string)
     }
