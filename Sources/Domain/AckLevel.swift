@@ -10,13 +10,13 @@ package enum AckLevel: Sendable, Hashable, CustomStringConvertible {
 
     /// `memory`, `fsync` or `replica:N` with N from 1 to 100; nil for anything else.
     package init?(_ text: String) {
-        let text = ASCII.lowercased(ASCII.trimmed(text))
+        let text = ASCII.trimmed(text)
         switch text {
         case "memory": self = .memory
         case "fsync": self = .fsync
         default:
             guard text.hasPrefix("replica:"), let count = ASCII.saturatingInteger(text.utf8.dropFirst(8)),
-                (1...100).contains(count)
+                (1...100).contains(count), text == "replica:\(count)"
             else { return nil }
             self = .replica(Int(count))
         }
