@@ -10,9 +10,18 @@ import Testing
         RedisClient(url: redis.server.url, loop: redis.loop, logger: TestRedis.quiet)
     }
 
+    /// A Redis that a replica can reach, on a port below those the system hands out by itself.
+    private func listening() throws -> (TestRedis, port: Int) {
+        for _ in 0..<10 {
+            let port = Int.random(in: 20_000..<32_000)
+            let words = ["--port", "\(port)", "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0"]
+            if let redis = try? TestRedis(words) { return (redis, port) }
+        }
+        throw RedisError.notSent("no port is free")
+    }
+
     @Test func replicasAreWaitedForAndMissingOnesSaid() async throws {
-        let port = 40_000 + Int.random(in: 0..<20_000)
-        let master = try TestRedis(["--port", "\(port)", "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0"])
+        let (master, port) = try listening()
         let replica = try TestRedis(["--replicaof", "127.0.0.1", "\(port)"])
         let connection = client(master)
         let confirmer = Confirmer(redis: connection, root: "roost:{0}")
