@@ -24,20 +24,19 @@ local now = clock()
 if not now then return clock_refusal() end
 
 local function item(number) return unpack(ARGV, 6 + 7 * number, 12 + 7 * number) end
-local function made(id) return redis.call('EXISTS', key('message', id)) == 1 or redis.call('ZSCORE', key('ended'), id) end
 
 local most_queues, count = tonumber(ARGV[4]), tonumber(ARGV[5])
 if ARGV[2] == 'all' then
   for number = 0, count - 1 do
     local dlq_id, id = item(number)
-    if not redis.call('ZSCORE', key('dead'), dlq_id) and not made(id) then return { 'gone', dlq_id } end
+    if not redis.call('ZSCORE', key('dead'), dlq_id) and not is_known(id) then return { 'gone', dlq_id } end
   end
 end
 
 local answer, bytes = { 'ok' }, 0
 local function retry(dlq_id, id, lane, due, request, gate, logged)
   local queue = string.match(gate, '^([^/ ]+) ')
-  if made(id) then
+  if is_known(id) then
     answer[#answer + 1] = 'stored'
   elseif queue and is_queue_too_many(queue, most_queues) then
     answer[#answer + 1] = 'queues'

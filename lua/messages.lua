@@ -104,6 +104,11 @@ local function remember_ended(id, now)
   redis.call('ZADD', key('ended'), text(now), id)
 end
 
+-- Whether a message of that id was made, living or ended lately: then the call that would make it has arrived before.
+local function is_known(id)
+  return redis.call('EXISTS', key('message', id)) == 1 or redis.call('ZSCORE', key('ended'), id)
+end
+
 local function shed_ended(before)
   local old = redis.call('ZCOUNT', key('ended'), '-inf', text(before))
   if old > 0 then redis.call('ZREMRANGEBYRANK', key('ended'), 0, math.min(old, 1000) - 1) end

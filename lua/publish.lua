@@ -32,10 +32,6 @@ if not now then return clock_refusal() end
 local window, most_queues = tonumber(ARGV[3]), tonumber(ARGV[4])
 shed_ended(now - tonumber(ARGV[2]))
 
-local function known(id)
-  return redis.call('EXISTS', key('message', id)) == 1 or redis.call('ZSCORE', key('ended'), id)
-end
-
 
 local answer, at = { 'ok' }, 6
 local function store()
@@ -46,7 +42,7 @@ local function store()
   local before, duplicates, queue = false, {}, nil
   for m = 0, count - 1 do
     local id, dedup = ARGV[first + 6 * m], ARGV[first + 6 * m + 5]
-    if known(id) then
+    if is_known(id) then
       before = true
       -- The call that stored it may have failed behind it.
       local lane = redis.call('HGET', key('message', id), 'lane')
@@ -59,7 +55,7 @@ local function store()
     -- What the first arrival found stands, also where the window has ended since.
     for m = 0, count - 1 do
       local id, dedup = ARGV[first + 6 * m], ARGV[first + 6 * m + 5]
-      if dedup ~= '' and not duplicates[m] and not known(id) then duplicates[m] = taken(dedup, math.huge, 0) or nil end
+      if dedup ~= '' and not duplicates[m] and not is_known(id) then duplicates[m] = taken(dedup, math.huge, 0) or nil end
     end
   else
     queue = string.match(ARGV[first + 4] or '', '^(%S+) ')

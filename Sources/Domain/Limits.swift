@@ -19,8 +19,6 @@ package struct Limits: Sendable, Hashable {
     /// Seconds before one retry; a longer one is cut, a longer `Retry-After` ignored.
     package var maxRetryDelay: Int64 = 86_400
     /// Seconds.
-    package var deduplicationWindow: Int64 = 600
-    /// Seconds.
     package var maxFlowControlPeriod: Int64 = 604_800
     package var maxURLBytes = 8192
     /// Bytes kept of a response body.
@@ -35,17 +33,11 @@ package struct Limits: Sendable, Hashable {
     package var maxEventsCount = 1000
     package var maxLogsCount = 1000
     package var defaultLogsCount = 100
-    /// Bytes of a body that the log keeps.
-    package var logBodyBytes = 16 << 10
     /// How many there may be; nil for any number; over it 412.
     package var maxQueues: Int64?
     package var maxQueueParallelism: Int64?
     package var maxSchedules: Int64?
     package var maxTopics: Int64?
-    /// Seconds.
-    package var logRetention: Int64 = 14 * 86_400
-    /// Seconds.
-    package var dlqRetention: Int64 = 7 * 86_400
 
     package init() {}
 }

@@ -33,6 +33,15 @@ package struct ListQuery: Sendable {
     /// Bytes that bodies are cut to.
     package var trimBody: Int?
 
+    /// `from` and `to` in ms, both inclusive, as far as a cursor that is a time leaves them; nil = open.
+    package var range: (from: Int64?, to: Int64?) {
+        guard case .time(let time) = cursor else { return (from, to) }
+        return switch order {
+        case .latestFirst: (from, min(time, to ?? time))
+        case .earliestFirst: (max(time, from ?? time), to)
+        }
+    }
+
     /// - Parameter pairs: decoded names and values in their order.
     package static func read(
         _ pairs: [HeaderField], of subject: Subject, limits: Limits = Limits()

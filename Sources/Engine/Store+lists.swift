@@ -7,8 +7,6 @@ import RedisLink
 package struct ListRow: Sendable {
     /// The message id, or the dlqId.
     package var member: String
-    /// Creation, or the time it became a dead letter, in ms.
-    package var time: Int64
     package var messageID: String
     package var state: String
     package var request: [UInt8]
@@ -32,30 +30,21 @@ extension Store {
         _ visit: (ListRow) async throws -> Bool
     ) async throws {
         var cursor = ""
-        var (from, to) = (query.from.map { String($0) } ?? "-inf", query.to.map { String($0) } ?? "+inf")
-        switch query.cursor {
-        case .behind(let member): cursor = "\(member.prefix { $0 != "-" }) \(member)"
-        case .time(let time):
-            switch query.order {
-            case .latestFirst: to = String(min(time, query.to ?? time))
-            case .earliestFirst: from = String(max(time, query.from ?? time))
-            }
-        case nil: break
-        }
+        if case .behind(let member) = query.cursor { cursor = "\(member.prefix { $0 != "-" }) \(member)" }
+        let (from, to) = query.range
         while true {
             let reply = try await scripts.untilAnswered(
                 Scripts.list,
                 [
-                    .text(set.rawValue), .text(query.order.rawValue), .text(cursor), .text(from), .text(to),
+                    .text(set.rawValue), .text(query.order.rawValue), .text(cursor),
+                    .text(from.map { String($0) } ?? "-inf"), .text(to.map { String($0) } ?? "+inf"),
                     .integer(Int64(rows)), .integer(Int64(Self.pageBytes)),
                 ], deadline: .now + settings.storeTimeout)
             for value in reply.dropFirst(2) {
                 guard let f = value.array, f.count == 7, let member = f[0].string else { continue }
-                let score = f[1].string ?? ""
-                cursor = "\(score) \(member)"
+                cursor = "\(f[1].string ?? "") \(member)"
                 let row = ListRow(
-                    member: member, time: Int64(score) ?? Int64(clampingDouble: Double(score) ?? 0),
-                    messageID: f[2].string ?? "", state: f[3].string ?? "", request: f[4].bytes ?? [],
+                    member: member, messageID: f[2].string ?? "", state: f[3].string ?? "", request: f[4].bytes ?? [],
                     status: f[5].string ?? "", bodyBytes: Int(clamping: f[6].int64 ?? 0))
                 guard try await visit(row) else { return }
             }
@@ -68,12 +57,13 @@ extension Store {
         var cancelled = 0
         var chunk: [String] = []
         var walked = query
-        // A message is listed under the time it was stored at, at or after its creation; what comes meanwhile is not meant.
-        walked.to = clock.now.milliseconds
+        // A message is listed under the time it was stored at, at or after its creation and by the clock of any node, which
+        // is less than a second off; what comes later is not meant.
+        walked.to = clock.now.adding(seconds: 1).milliseconds
         let most = query.count ?? Int.max
         try await walk(.messages, walked) { row in
             guard row.state == "waiting" || row.state == "active" else { return true }
-            guard try Self.passes(row, query) else { return true }
+            guard Self.passes(row, query) else { return true }
             chunk.append(row.messageID)
             if chunk.count < 64, cancelled + chunk.count < most { return true }
             cancelled += try await cancel(chunk)
@@ -84,18 +74,11 @@ extension Store {
         return cancelled
     }
 
-    private static func passes(_ row: ListRow, _ query: ListQuery) throws -> Bool {
+    private static func passes(_ row: ListRow, _ query: ListQuery) -> Bool {
         guard query.filter.passes(id: row.messageID) else { return false }
         if !query.filter.needsRecord, query.from == nil, query.to == nil { return true }
         guard let record = row.record else { return false }
         let created = record.createdAt.milliseconds
         return created >= query.from ?? .min && created <= query.to ?? .max && query.filter.passes(record)
-    }
-}
-
-extension Int64 {
-    /// 0 for what is no number.
-    init(clampingDouble value: Double) {
-        self = value.isNaN ? 0 : value >= 9e18 ? .max : value <= -9e18 ? .min : Int64(value)
     }
 }

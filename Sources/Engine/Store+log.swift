@@ -103,18 +103,17 @@ extension Store {
     private func scanOrFollow(
         _ query: ListQuery, _ visit: (LogEntry) async throws -> Bool, cutOff: (String) -> Void = { _ in }
     ) async throws {
+        var query = query
         let oldest = clock.now.milliseconds - settings.logRetention.milliseconds
-        let from = max(query.from ?? oldest, oldest)
-        guard let ids = query.filter.onlyMessageIDs else {
-            return try await scan(query, from: from, visit, cutOff: cutOff)
-        }
+        query.from = max(query.from ?? oldest, oldest)
+        guard let ids = query.filter.onlyMessageIDs else { return try await scan(query, visit, cutOff: cutOff) }
+        let (from, to) = query.range
         var found: [LogEntry] = []
         for id in ids {
             for entry in try await history(of: id) {
                 let time = entry.event.time.milliseconds
-                guard time >= from, time <= query.to ?? .max, query.passes(entry), query.isBehindCursor(entry.event)
-                else { continue }
-                found.append(entry)
+                let isInRange = time >= from ?? .min && time <= to ?? .max
+                if isInRange, query.passes(entry), query.isBehindCursor(entry.event) { found.append(entry) }
             }
         }
         found.sort { $0.event.number > $1.event.number }
@@ -125,24 +124,18 @@ extension Store {
     }
 
     private func scan(
-        _ query: ListQuery, from: Int64, _ visit: (LogEntry) async throws -> Bool, cutOff: (String) -> Void
+        _ query: ListQuery, _ visit: (LogEntry) async throws -> Bool, cutOff: (String) -> Void
     ) async throws {
-        var (from, to, cursor) = (from, query.to, "")
-        switch query.cursor {
-        case .behind(let ref): cursor = ref
-        case .time(let time):
-            switch query.order {
-            case .latestFirst: to = min(to ?? time, time)
-            case .earliestFirst: from = max(from, time)
-            }
-        case nil: break
-        }
+        var cursor = ""
+        if case .behind(let ref) = query.cursor { cursor = ref }
+        let (from, to) = query.range
         var scanned = 0
         while true {
             let reply = try await scripts.untilAnswered(
                 Scripts.logScan,
                 [
-                    .text(query.order.rawValue), .text(cursor), .integer(from), .text(to.map { String($0) } ?? ""),
+                    .text(query.order.rawValue), .text(cursor), .text(from.map { String($0) } ?? ""),
+                    .text(to.map { String($0) } ?? ""),
                     .integer(Int64(min(Self.pageEvents, max((query.count ?? 100) + 1, 50)))), .integer(1 << 20),
                 ], deadline: .now + settings.storeTimeout)
             guard reply.count == 4 else { return }
@@ -251,14 +244,8 @@ extension ListQuery {
     }
 
     fileprivate func isBehindCursor(_ event: MessageEvent) -> Bool {
-        switch cursor {
-        case nil: return true
-        case .time(let time):
-            let own = event.time.milliseconds
-            return order == .latestFirst ? own <= time : own >= time
-        case .behind(let ref):
-            let number = Int64(ref.drop { $0 != "-" }.dropFirst()) ?? 0
-            return order == .latestFirst ? event.number < number : event.number > number
-        }
+        guard case .behind(let ref) = cursor else { return true }
+        let number = Int64(ref.drop { $0 != "-" }.dropFirst()) ?? 0
+        return order == .latestFirst ? event.number < number : event.number > number
     }
 }

@@ -5,12 +5,11 @@ import Engine
 
 extension API {
     func deadLetters(_ request: APIRequest, hasSlash: Bool) async throws(RequestError) -> APIResponse {
-        let pairs = try Self.textQuery(request.target)
-        let bodyIDs = request.method == "DELETE" ? try BulkIDs.read(request.body, field: "dlqIds") : nil
-        if request.method == "DELETE" { try refuseAmbiguous(pairs, bodyIDs, hasSlash: hasSlash) }
-        var query = try ListQuery.read(pairs, of: .dead, limits: settings.limits)
-        if let bodyIDs { query.ids = bodyIDs }
-        return request.method == "DELETE" ? try await dropDead(query) : try await listDead(query)
+        if request.method == "DELETE" {
+            return try await dropDead(try bulkQuery(request, of: .dead, field: "dlqIds", hasSlash: hasSlash))
+        }
+        return try await listDead(
+            try ListQuery.read(Self.textQuery(request.target), of: .dead, limits: settings.limits))
     }
 
     /// What one answer may carry: a page ends there, with a cursor.
@@ -91,11 +90,7 @@ extension API {
     func retryDead(
         _ request: APIRequest, hasSlash: Bool, access: Authenticator.Access
     ) async throws(RequestError) -> APIResponse {
-        let pairs = try Self.textQuery(request.target)
-        let bodyIDs = try BulkIDs.read(request.body, field: "dlqIds")
-        try refuseAmbiguous(pairs, bodyIDs, hasSlash: hasSlash)
-        var query = try ListQuery.read(pairs, of: .dead, limits: settings.limits)
-        if let bodyIDs { query.ids = bodyIDs }
+        let query = try bulkQuery(request, of: .dead, field: "dlqIds", hasSlash: hasSlash)
         let page = try await deadIDs(query)
         let ids = try await retry(page.ids, all: query.ids != nil, request, access)
         var json = JSONText()

@@ -17,11 +17,8 @@ extension API {
 
     /// DELETE: the ids that are named, else all that pass the filters.
     func cancelMany(_ request: APIRequest, hasSlash: Bool) async throws(RequestError) -> APIResponse {
-        let pairs = try Self.textQuery(request.target)
-        let bodyIDs = try BulkIDs.read(request.body, field: "messageIds")
-        try refuseAmbiguous(pairs, bodyIDs, hasSlash: hasSlash)
-        let query = try ListQuery.read(pairs, of: .messages, limits: settings.limits)
-        if let ids = bodyIDs ?? query.ids {
+        let query = try bulkQuery(request, of: .messages, field: "messageIds", hasSlash: hasSlash)
+        if let ids = query.ids {
             var cancelled = 0
             var rest = ids[...]
             while !rest.isEmpty {
@@ -41,9 +38,23 @@ extension API {
         return APIResponse(json: json.bytes)
     }
 
+    /// What a bulk act is about: the ids of its body, those of its query, or all that pass the filters.
+    ///
+    /// - Parameter field: of the body.
+    func bulkQuery(
+        _ request: APIRequest, of subject: ListQuery.Subject, field: String, hasSlash: Bool
+    ) throws(RequestError) -> ListQuery {
+        let pairs = try Self.textQuery(request.target)
+        let bodyIDs = try BulkIDs.read(request.body, field: field)
+        try refuseAmbiguous(pairs, bodyIDs, hasSlash: hasSlash)
+        var query = try ListQuery.read(pairs, of: subject, limits: settings.limits)
+        query.ids = bodyIDs ?? query.ids
+        return query
+    }
+
     /// A client that joins an empty id into the path, or says in two ways what it means, must not hit everything by
     /// accident (contract conventions.md §1, dlq.md §3).
-    func refuseAmbiguous(_ pairs: [HeaderField], _ bodyIDs: [String]?, hasSlash: Bool) throws(RequestError) {
+    private func refuseAmbiguous(_ pairs: [HeaderField], _ bodyIDs: [String]?, hasSlash: Bool) throws(RequestError) {
         let said = pairs.filter { !ASCII.equalIgnoringCase($0.name, "qstash_token") }
         if hasSlash, said.isEmpty, bodyIDs == nil {
             throw .badRequest("an id is missing behind the slash; leave the slash out to mean all")

@@ -75,10 +75,7 @@ while redis.cli("ZCARD", "roost:{0}:messages") != "0":
     assert time.monotonic() < end, "messages stay: " + redis.cli("ZRANGE", "roost:{0}:messages", "0", "5")
     time.sleep(0.05)
 requests = sink.wait(lambda rs: True)
-sources = {}
-for r in requests:
-    if r["path"] == "/callback":
-        sources.setdefault(json.loads(r["body"])["sourceMessageId"], set()).add(r["headers"]["Upstash-Message-Id"])
+sources = callbacks(requests)
 assert wanted <= set(sources), "without callback: %s" % (wanted - set(sources))
 assert all(len(s) == 1 for s in sources.values()), {k: v for k, v in sources.items() if len(v) > 1}
 for server in servers:

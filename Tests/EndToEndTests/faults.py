@@ -88,10 +88,7 @@ for thread in threads:
     thread.join()
 until(lambda: set(accepted) <= delivered(), "deliveries", 60)
 until(lambda: redis.cli("ZCARD", "roost:{0}:messages") == "0", "the end of all messages", 60)
-sources = {}
-for r in sink.wait(lambda rs: True):
-    if r["path"] == "/callback":
-        sources.setdefault(json.loads(r["body"])["sourceMessageId"], set()).add(r["headers"]["Upstash-Message-Id"])
+sources = callbacks(sink.wait(lambda rs: True))
 assert set(accepted) <= set(sources), "without callback: %s" % (set(accepted) - set(sources))
 assert all(len(ids) == 1 for ids in sources.values()), {k: v for k, v in sources.items() if len(v) > 1}
 for server in servers:

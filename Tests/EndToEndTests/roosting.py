@@ -121,6 +121,15 @@ def call(method, url, token=TOKEN, headers=None, body=None):
         return error.code, error.read()
 
 
+def callbacks(requests, path="/callback"):
+    """Of each source message the ids of its callback messages, as they arrived."""
+    sources = {}
+    for r in requests:
+        if r["path"] == path:
+            sources.setdefault(json.loads(r["body"])["sourceMessageId"], set()).add(r["headers"]["Upstash-Message-Id"])
+    return sources
+
+
 class Redis:
     """A redis-server on a unix socket; `cli` asks it as people do."""
 

@@ -161,23 +161,19 @@ struct Setting: Sendable {
             settings.engine.callbackFormat = try SettingText.choice(text, of: CallbackFormat.self)
         },
         .plain("ROOST_DLQ_RETENTION", "how long dead letters are kept") { text, settings in
-            let time = try SettingText.duration(text, .seconds(1)...(.seconds(3650 * 86_400)))
-            settings.engine.store.deadLetterRetention = time
-            settings.engine.limits.dlqRetention = time.components.seconds
+            settings.engine.store.deadLetterRetention = try SettingText.duration(
+                text, .seconds(1)...(.seconds(3650 * 86_400)))
         },
         .plain("ROOST_LOG_RETENTION", "how long events stay in the log") { text, settings in
-            let time = try SettingText.duration(text, .seconds(1)...(.seconds(3650 * 86_400)))
-            settings.engine.store.logRetention = time
-            settings.engine.limits.logRetention = time.components.seconds
+            settings.engine.store.logRetention = try SettingText.duration(
+                text, .seconds(1)...(.seconds(3650 * 86_400)))
         },
         .plain("ROOST_LOG_MAX_BYTES", "size of the log in Redis, 0 for none; the oldest events go first") {
             text, settings in
             settings.engine.store.logMaxBytes = text == "0" ? 0 : max(1 << 20, try SettingText.bytes(text))
         },
         .plain("ROOST_LOG_BODY_BYTES", "what the log keeps of a body") { text, settings in
-            let bytes = text == "0" ? 0 : try SettingText.bytes(text)
-            settings.engine.store.logBodyBytes = bytes
-            settings.engine.limits.logBodyBytes = bytes
+            settings.engine.store.logBodyBytes = text == "0" ? 0 : try SettingText.bytes(text)
         },
         .plain("ROOST_RATE_LIMIT", "of the API: burst=100 (calls a second), daily=1000 (messages a day), or off") {
             text, settings in
@@ -196,9 +192,8 @@ struct Setting: Sendable {
             settings.engine.limits.maxBatchBytes = try SettingText.bytes(text)
         },
         .plain("ROOST_DEDUPLICATION_WINDOW", "how long a deduplication id stays taken") { text, settings in
-            let time = try SettingText.duration(text, .seconds(1)...(.seconds(365 * 86_400)))
-            settings.engine.store.deduplicationWindow = time
-            settings.engine.limits.deduplicationWindow = time.components.seconds
+            settings.engine.store.deduplicationWindow = try SettingText.duration(
+                text, .seconds(1)...(.seconds(365 * 86_400)))
         },
         .plain("ROOST_MAX_QUEUES", "how many queues there may be") { text, settings in
             settings.engine.store.maxQueues = Int64(try SettingText.integer(text, 1...1_000_000_000))
