@@ -67,7 +67,7 @@ let package = Package(
         .executableTarget(
             name: "roost",
             dependencies: [
-                "Domain", "RedisLink", "CurlLink", "Engine", "HTTPAPI",
+                "Domain", "RedisLink", "CurlLink", "Engine", "HTTPAPI", "CProcess",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),

@@ -59,4 +59,6 @@ int roost_reap(pid_t pid, int *status) {
     return got == pid ? 1 : (got == 0 ? 0 : -1);
 }
 
+int roost_hide_memory(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
 int roost_exit_code(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }

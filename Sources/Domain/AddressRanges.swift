@@ -38,7 +38,7 @@ enum AddressRanges {
 extension IPAddress {
     /// The IPv4 address that an IPv6 one stands for: mapped, compatible, translated, NAT64, 6to4. `::` and `::1` are
     /// themselves.
-    var embeddedIPv4: IPAddress? {
+    package var embeddedIPv4: IPAddress? {
         guard !isIPv4, let wrapper = AddressRanges.wrappers.first(where: { $0.network.contains(self) }) else {
             return nil
         }

@@ -19,6 +19,8 @@ extension RequestError {
     package static let deduplicationBlank = RequestError(
         status: 400, text: "DeduplicationId cannot contain blanks")
     package static let routeNotFound = RequestError(status: 404, text: "not found")
+    package static let tooManyLargeRequests = RequestError(
+        status: 503, text: "too many large requests at once: try again", headers: [("Retry-After", "1")])
     package static let storageUnavailable = RequestError(status: 503, text: "storage unavailable")
     package static let storageOutcomeUnknown = RequestError(
         status: 503,

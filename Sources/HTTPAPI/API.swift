@@ -28,6 +28,7 @@ package struct API: Sendable {
     let status: StatusPages
     let metrics: APIMetrics
     let logger: Logger
+    let wrongTokens = WrongTokens()
     /// Served before everything else where it answers: the echo endpoint of `roost dev`.
     let extra: (@Sendable (APIRequest) async -> APIResponse?)?
 
@@ -50,21 +51,31 @@ package struct API: Sendable {
             response = try await route(request)
         } catch {
             response = APIResponse(error)
+            if error == .invalidToken { try? await Task.sleep(for: delay(ofWrongTokenIn: request)) }
         }
         metrics.count(status: response.status)
         return response
     }
 
     /// Why a request is refused before its body is read: nobody without a token makes the server read much.
-    package func refusal(_ target: String, _ headers: [HeaderField]) -> RequestError? {
-        let request = APIRequest(method: "", target: target, headers: headers)
+    package func refusal(_ request: APIRequest) -> Refusal? {
         do throws(RequestError) {
             _ = try authenticator.authenticate(
-                authorization: request.header("Authorization"), queryToken: Self.queryToken(target))
+                authorization: request.header("Authorization"), queryToken: Self.queryToken(request.target))
             return nil
         } catch {
-            return error
+            return Refusal(error, after: error == .invalidToken ? delay(ofWrongTokenIn: request) : .zero)
         }
+    }
+
+    private func delay(ofWrongTokenIn request: APIRequest) -> Duration {
+        let address = callerIP(request)
+        metrics.countWrongToken()
+        let verdict = wrongTokens.record(address)
+        if verdict.isFirstDelayed {
+            logger.warning("many wrong tokens: answers to them are delayed", metadata: ["address": "\(address)"])
+        }
+        return verdict.delay
     }
 
     /// Authentication comes first, so that a path tells nothing to those without a token.

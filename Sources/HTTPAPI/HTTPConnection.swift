@@ -4,6 +4,7 @@ import Domain
 import Logging
 import NIOCore
 import NIOHTTP1
+import Synchronization
 
 /// NIO's pipelining handler in front of it hands over one request at a time, and holds back the next until the
 /// answer is written whole.
@@ -28,14 +29,20 @@ final class HTTPConnection: ChannelInboundHandler {
     private let metrics: APIMetrics
     private let logger: Logger
     private let respond: Responder
+    private let bodies: BodyRoom
     private var state = State.idle
     private var body: [UInt8] = []
+    /// Bytes of `body` that are counted in `bodies`, until the answer is there.
+    private var charged = 0
     private var isHead = false
     private var keepsAlive = true
     private var timer: Scheduled<Void>?
 
-    init(settings: FrontSettings, metrics: APIMetrics, logger: Logger, respond: @escaping Responder) {
-        (self.settings, self.metrics, self.logger, self.respond) = (settings, metrics, logger, respond)
+    init(
+        settings: FrontSettings, bodies: BodyRoom, metrics: APIMetrics, logger: Logger, respond: @escaping Responder
+    ) {
+        (self.settings, self.bodies, self.metrics) = (settings, bodies, metrics)
+        (self.logger, self.respond) = (logger, respond)
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -45,6 +52,7 @@ final class HTTPConnection: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         timer?.cancel()
+        giveBackRoom()
         context.fireChannelInactive()
     }
 
@@ -65,10 +73,10 @@ final class HTTPConnection: ChannelInboundHandler {
         body = []
         let limit = settings.maxBody(head.method.rawValue, head.uri)
         let length = head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0
-        if length > limit { return refuse(.messageTooLarge(limit: limit), context) }
+        if length > limit { return refuse(Refusal(.messageTooLarge(limit: limit)), context) }
         let expects = head.headers.contains(name: "expect")
-        if length > Self.freeBytes || expects, let error = settings.admits(head.uri, fields(head)) {
-            return refuse(error, context)
+        if length > Self.freeBytes || expects, let refusal = settings.admits(request(head, context)) {
+            return refuse(refusal, context)
         }
         if head.headers.first(name: "expect").map({ ASCII.equalIgnoringCase($0, "100-continue") }) == true {
             let goOn = HTTPResponseHead(version: head.version, status: .continue)
@@ -78,25 +86,43 @@ final class HTTPConnection: ChannelInboundHandler {
         startTimer(settings.bodyTimeout, context)
     }
 
-    /// Bytes of a body that are collected before the caller has shown a token.
-    private static let freeBytes = 64 << 10
+    /// Bytes of a body that are collected before the caller has shown a token, and that are counted with nobody else's.
+    private static let freeBytes = 4 << 10
 
     private func collect(_ part: ByteBuffer, head: HTTPRequestHead, limit: Int, _ context: ChannelHandlerContext) {
         let before = body.count
         let size = before + part.readableBytes
-        guard size <= limit else { return refuse(.messageTooLarge(limit: limit), context) }
-        if before <= Self.freeBytes, size > Self.freeBytes, let error = settings.admits(head.uri, fields(head)) {
-            return refuse(error, context)
+        guard size <= limit else { return refuse(Refusal(.messageTooLarge(limit: limit)), context) }
+        if size > Self.freeBytes {
+            if before <= Self.freeBytes, let refusal = settings.admits(request(head, context)) {
+                return refuse(refusal, context)
+            }
+            guard bodies.take(size - charged, atMost: settings.maxBodiesBytes) else {
+                return refuse(Refusal(.tooManyLargeRequests), context)
+            }
+            charged = size
         }
         // A caller that has shown a token and says how much will come has the room for it at once.
         if before == 0, let length = head.headers.first(name: "content-length").flatMap({ Int($0) }) {
             body.reserveCapacity(min(length, limit))
         }
         body.append(contentsOf: part.readableBytesView)
-        startTimer(settings.bodyTimeout, context)
+        if size / settings.bodyStep > before / settings.bodyStep { startTimer(settings.bodyTimeout, context) }
     }
 
     private func fields(_ head: HTTPRequestHead) -> [HeaderField] { head.headers.map { ($0.name, $0.value) } }
+
+    /// As it stands before its body.
+    private func request(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) -> APIRequest {
+        APIRequest(
+            method: head.method.rawValue, target: head.uri, headers: fields(head),
+            peer: context.remoteAddress?.ipAddress ?? "")
+    }
+
+    private func giveBackRoom() {
+        bodies.giveBack(charged)
+        charged = 0
+    }
 
     // MARK: answering
 
@@ -106,12 +132,11 @@ final class HTTPConnection: ChannelInboundHandler {
         state = .answering
         let body = self.body
         self.body = []
-        let request = APIRequest(
-            method: head.method.rawValue, target: head.uri, headers: fields(head),
-            body: body, peer: context.remoteAddress?.ipAddress ?? "")
+        var request = request(head, context)
+        request.body = body
         let (respond, loop) = (respond, context.eventLoop)
         let me = NIOLoopBound((self, context), eventLoop: loop)
-        Task {
+        Task { [request] in
             let response = await respond(request)
             loop.execute {
                 let (handler, context) = me.value
@@ -121,6 +146,7 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     private func write(_ response: APIResponse, _ context: ChannelHandlerContext) {
+        giveBackRoom()
         guard case .answering = state, context.channel.isActive else { return }
         guard keepsAlive else {
             send(response, closes: true, context)
@@ -148,12 +174,23 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     /// Answers without having read the request, and reads no more of it than what is on its way.
-    private func refuse(_ error: RequestError, _ context: ChannelHandlerContext) {
+    private func refuse(_ refusal: Refusal, _ context: ChannelHandlerContext) {
         body = []
-        metrics.count(status: error.status)
+        giveBackRoom()
+        metrics.count(status: refusal.error.status)
         keepsAlive = false
-        send(APIResponse(error), closes: true, context)
-        linger(context)
+        guard refusal.delay > .zero else {
+            send(APIResponse(refusal.error), closes: true, context)
+            return linger(context)
+        }
+        state = .lingering
+        timer?.cancel()
+        let me = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        timer = context.eventLoop.scheduleTask(in: TimeAmount(refusal.delay)) {
+            let (handler, context) = me.value
+            handler.send(APIResponse(refusal.error), closes: true, context)
+            handler.linger(context)
+        }
     }
 
     /// Closing at once would send a reset and could take the answer with it: so our side is closed first, and what
@@ -182,7 +219,7 @@ final class HTTPConnection: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let error = error as? HTTPParserError else { return context.close(promise: nil) }
         switch state {
-        case .idle, .reading: refuse(Self.answer(to: error), context)
+        case .idle, .reading: refuse(Refusal(Self.answer(to: error)), context)
         case .answering: keepsAlive = false
         case .lingering: context.close(promise: nil)
         }
@@ -199,5 +236,23 @@ final class HTTPConnection: ChannelInboundHandler {
         timer?.cancel()
         let channel = context.channel
         timer = context.eventLoop.scheduleTask(in: time) { channel.close(promise: nil) }
+    }
+}
+
+/// The bytes of all request bodies above a few kilobytes, of all connections: memory that callers can fill.
+final class BodyRoom: Sendable {
+    private let taken = Mutex(0)
+
+    /// False, and nothing taken, where it would be more than `most`.
+    func take(_ bytes: Int, atMost most: Int) -> Bool {
+        taken.withLock { taken in
+            guard taken + bytes <= most else { return false }
+            taken += bytes
+            return true
+        }
+    }
+
+    func giveBack(_ bytes: Int) {
+        if bytes > 0 { taken.withLock { $0 -= bytes } }
     }
 }

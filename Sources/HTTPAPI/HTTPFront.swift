@@ -16,15 +16,27 @@ package struct FrontSettings: Sendable {
     package var maxHeaders = 256
     /// A request line with its headers must be whole within this time, and so must the pause between two requests end.
     package var headTimeout: TimeAmount = .seconds(60)
-    /// No byte of a body for this long ends the connection.
+    /// A body must bring its next `bodyStep` bytes, or its end, within this time: one that is dripped ends the connection.
     package var bodyTimeout: TimeAmount = .seconds(30)
+    package var bodyStep = 64 << 10
+    /// Bytes of all bodies that are being read; above it a further body is refused with 503 before it is read.
+    package var maxBodiesBytes = 512 << 20
     /// Bytes of a request body, by method and raw target; more is 413.
     package var maxBody: @Sendable (_ method: String, _ target: String) -> Int = { _, _ in 1 << 20 }
     /// Asked before a large body is read: why the request is refused, nil where it may go on.
-    package var admits: @Sendable (_ target: String, _ headers: [HeaderField]) -> RequestError? = { _, _ in nil }
+    package var admits: @Sendable (APIRequest) -> Refusal? = { _ in nil }
     /// TLS with this certificate; nil for plain HTTP.
     package var certificate: ServerCertificate?
     package init() {}
+}
+
+/// An answer that needs no reading of the body.
+package struct Refusal: Sendable {
+    package var error: RequestError
+    /// How long it is held back.
+    package var delay: Duration
+
+    package init(_ error: RequestError, after delay: Duration = .zero) { (self.error, self.delay) = (error, delay) }
 }
 
 package typealias Responder = @Sendable (APIRequest) async -> APIResponse
@@ -56,6 +68,7 @@ package final class HTTPFront: Sendable {
     /// Binds and begins to serve; answers the port (of interest where 0 was asked for).
     package func start() async throws -> Int {
         let (settings, respond, metrics, logger) = (settings, respond, metrics, logger)
+        let bodies = BodyRoom()
         let limits = {
             var limits = NIOHTTPDecoderLimitConfiguration()
             limits.maxHeaderFieldSize = settings.maxHeaderBytes
@@ -79,7 +92,8 @@ package final class HTTPFront: Sendable {
                         withOutboundHeaderValidation: true, withEncoderConfiguration: .init(),
                         withDecoderLimitConfiguration: limits)
                     try channel.pipeline.syncOperations.addHandler(
-                        HTTPConnection(settings: settings, metrics: metrics, logger: logger, respond: respond))
+                        HTTPConnection(
+                            settings: settings, bodies: bodies, metrics: metrics, logger: logger, respond: respond))
                 }
             }
             .bind(host: settings.host, port: settings.port).get()

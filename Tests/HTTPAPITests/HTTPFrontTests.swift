@@ -1,6 +1,7 @@
 import Domain
 import Foundation
 import HTTPAPI
+import NIOCore
 import NIOPosix
 import TestSupport
 import Testing
@@ -8,11 +9,14 @@ import Testing
 /// The socket side: what hostile bytes get for an answer.
 @Suite struct HTTPFrontTests {
     static func front(
-        limit: Int = 1000, admits: @escaping @Sendable (String, [HeaderField]) -> RequestError? = { _, _ in nil }
+        limit: Int = 1000, bodyTimeout: TimeAmount = .seconds(30), together: Int = 512 << 20,
+        admits: @escaping @Sendable (APIRequest) -> Refusal? = { _ in nil }
     ) async throws -> (HTTPFront, Int) {
         var settings = FrontSettings()
         settings.port = 0
         settings.maxBody = { _, _ in limit }
+        settings.bodyTimeout = bodyTimeout
+        settings.maxBodiesBytes = together
         settings.admits = admits
         let front = HTTPFront(
             settings: settings, group: MultiThreadedEventLoopGroup.singleton, metrics: APIMetrics(),
@@ -30,8 +34,21 @@ import Testing
     }
 
     private static func exchange(_ port: Int, _ bytes: [UInt8]) -> String {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let descriptor = connected(to: port, answersWithin: timeval(tv_sec: 10, tv_usec: 0))
         defer { close(descriptor) }
+        _ = Foundation.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        var answer: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            guard count > 0 else { break }
+            answer += buffer.prefix(count)
+        }
+        return String(decoding: answer, as: UTF8.self)
+    }
+
+    private static func connected(to port: Int, answersWithin limit: timeval) -> Int32 {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = UInt16(port).bigEndian
@@ -42,17 +59,27 @@ import Testing
             }
         }
         #expect(connected == 0)
-        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        var limit = limit
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-        _ = Foundation.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
-        var answer: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        while true {
-            let count = recv(descriptor, &buffer, buffer.count, 0)
-            guard count > 0 else { break }
-            answer += buffer.prefix(count)
+        return descriptor
+    }
+
+    /// Sends a byte of the body every few milliseconds; answers how many went before the server closed.
+    private static func drip(_ port: Int, _ head: [UInt8], atMost most: Int) async -> Int {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async {
+                let descriptor = connected(to: port, answersWithin: timeval(tv_sec: 0, tv_usec: 5_000))
+                defer { close(descriptor) }
+                _ = Foundation.send(descriptor, head, head.count, Int32(MSG_NOSIGNAL))
+                var byte: UInt8 = 0
+                var sent = 0
+                while sent < most, recv(descriptor, &byte, 1, 0) < 0, errno == EAGAIN {
+                    guard Foundation.send(descriptor, "x", 1, Int32(MSG_NOSIGNAL)) == 1 else { break }
+                    sent += 1
+                }
+                continuation.resume(returning: sent)
+            }
         }
-        return String(decoding: answer, as: UTF8.self)
     }
 
     @Test func aRawTargetArrivesByteForByte() async throws {
@@ -116,8 +143,8 @@ import Testing
 
     /// Nobody without a token makes the server read much.
     @Test func aLargeBodyIsReadOnlyForThoseWhoAreAdmitted() async throws {
-        let (front, port) = try await Self.front(limit: 10 << 20) { _, headers in
-            headers.contains { $0.name == "Token" } ? nil : .missingToken
+        let (front, port) = try await Self.front(limit: 10 << 20) { request in
+            request.headers.contains { $0.name == "Token" } ? nil : Refusal(.missingToken)
         }
         let large = "Content-Length: 9000000\r\n"
         let refused = await Self.talk(port, Array("POST / HTTP/1.1\r\nHost: a\r\n\(large)\r\n".utf8))
@@ -128,6 +155,28 @@ import Testing
         let admitted = await Self.talk(
             port, Array("\(chunked)Connection: close\r\nToken: 1\r\n\r\n\(chunk)\(chunk)0\r\n\r\n".utf8))
         #expect(admitted.hasPrefix("HTTP/1.1 200") && admitted.contains("POST / 262144"))
+        await front.shutDown(within: .seconds(1))
+    }
+
+    @Test func aBodyThatIsDrippedIsCutOff() async throws {
+        let (front, port) = try await Self.front(limit: 1 << 20, bodyTimeout: .milliseconds(300))
+        let sent = await Self.drip(
+            port, Array("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n".utf8), atMost: 5000)
+        #expect((1..<1000).contains(sent))
+        await front.shutDown(within: .seconds(1))
+    }
+
+    @Test func largeBodiesTogetherAreBounded() async throws {
+        let (front, port) = try await Self.front(limit: 1 << 20, together: 100_000)
+        func post(_ size: Int) -> [UInt8] {
+            Array("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: \(size)\r\n\r\n".utf8)
+                + [UInt8](repeating: 120, count: size)
+        }
+        // One after the other there is room for each, so it is given back; none for what is larger than all of it.
+        for _ in 0..<3 { #expect(await Self.talk(port, post(90_000)).hasPrefix("HTTP/1.1 200")) }
+        let refused = await Self.talk(port, post(110_000))
+        #expect(refused.hasPrefix("HTTP/1.1 503") && refused.contains("too many large requests at once"))
+        #expect(await Self.talk(port, post(90_000)).hasPrefix("HTTP/1.1 200"))
         await front.shutDown(within: .seconds(1))
     }
 }

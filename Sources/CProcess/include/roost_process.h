@@ -13,3 +13,6 @@ int roost_reap(pid_t pid, int *status);
 
 // Exit code of a status, or 128 + signal.
 int roost_exit_code(int status);
+
+// No core dump of this process, and /proc/<pid> (environ, mem, maps) for root only. 0, or -1 with errno set.
+int roost_hide_memory(void);

@@ -1,5 +1,6 @@
 /// What a server takes from the machine: descriptors and trust roots.
 
+import CProcess
 import Foundation
 import Logging
 
@@ -11,6 +12,22 @@ enum Resources {
         else { return }
         limit.rlim_cur = limit.rlim_max
         _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+
+    /// Connections of callers that leave descriptors for what is delivered at once and for everything else.
+    static func connections(besides deliveries: Int, atMost most: Int) -> Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return most }
+        let descriptors = Int(clamping: limit.rlim_cur)
+        return min(most, max(descriptors - deliveries - 200, descriptors / 2))
+    }
+
+    /// Secrets stand in this process's memory and environment: no core file, and no other process of the same user reads
+    /// them below `/proc`. Root still does.
+    static func hideMemory() {
+        var none = rlimit()
+        _ = setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
+        _ = roost_hide_memory()
     }
 
     /// The PEM file curl is to trust: the one the environment names or curl's own (nil), with the further roots of

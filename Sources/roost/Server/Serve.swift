@@ -22,6 +22,7 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         if options.listsSettings { return print(ServerOptions.settingsTable()) }
+        Resources.hideMemory()
         var sources = options.sources()
         if let redisURL { sources.flags["ROOST_REDIS_URL"] = redisURL }
         var settings = try sources.load { $0.productionProblems() }

@@ -147,7 +147,7 @@ struct Server: Sendable {
         var frontSettings = frontSettings
         frontSettings.certificate = certificate
         // What is served beside the API in development needs no token.
-        if extra == nil { frontSettings.admits = { api.refusal($0, $1) } }
+        if extra == nil { frontSettings.admits = { api.refusal($0) } }
         let front = HTTPFront(settings: frontSettings, group: group, metrics: apiMetrics, logger: logger) { request in
             if servesAPI { return await api.respond(to: request) }
             return await pages.respond(to: request) ?? APIResponse(RequestError.routeNotFound)
@@ -192,6 +192,8 @@ struct Server: Sendable {
         let limits = settings.engine.limits
         front.maxHeaderBytes = limits.maxHeaderBytes
         front.maxBody = { Route.bodyLimit($0, $1, limits: limits) }
+        front.maxBodiesBytes = max(front.maxBodiesBytes, 2 * limits.maxBatchBytes)
+        front.maxConnections = Resources.connections(besides: settings.engine.maxInFlight, atMost: front.maxConnections)
         return front
     }
 
