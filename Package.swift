@@ -96,7 +96,8 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests", dependencies: ["TestSupport", "RedisLink", "roost"],
             exclude: [
-                "roosting.py", "client.py", "crash.py", "faults.py", "fuzz.py", "gates.py", "golden.py", "openapi.py",
+                "roosting.py", "client.py", "crash.py", "doctor.py", "faults.py", "fuzz.py", "gates.py", "golden.py",
+                "openapi.py",
                 "schedules.py",
                 "sdk.py", "serve.py",
             ],

@@ -40,9 +40,10 @@ local capacity, share = tonumber(ARGV[5]), tonumber(ARGV[6])
 local most, most_bytes, quantum, most_lanes = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local answer, bytes, moves = { 'ok', '', 0 }, 0, 0
 
--- The record of a message, false for what it has not; the fields behind `due` only gated lanes look at.
+-- The record of a message, false for what it has not; the fields behind `due` only gated lanes look at. A key of another
+-- type has nothing of what is asked for.
 local function fetch(id)
-  return redis.call('HMGET', key('message', id), 'request', 'body', 'shared', 'retried', 'reclaimed', 'due', 'queue', 'flow',
+  return redis.pcall('HMGET', key('message', id), 'request', 'body', 'shared', 'retried', 'reclaimed', 'due', 'queue', 'flow',
     'created', 'event')
 end
 

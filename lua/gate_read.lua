@@ -14,22 +14,26 @@
 local now = clock()
 if not now then return clock_refusal() end
 
+local function read(lane, short)
+  local g = redis.call('HMGET', key('gate', lane), 'name', 'paused', 'parallelism', 'rate', 'period', 'pinnedParallelism',
+    'pinnedRate', 'windowStart', 'messages', 'createdAt', 'updatedAt', 'used')
+  local gate = read_gate(lane, now)
+  return {
+    g[1] or short, g[2] or '', g[3] or '', g[4] or '', g[5] or '', g[6] or '', g[7] or '', g[8] or '0',
+    gate.count, redis.call('SCARD', key('held', lane)),
+    waiting(lane_stream(lane)) + waiting(again_stream(lane)),
+    g[9] or '0', g[10] or '0', g[11] or g[10] or '0', g[12] or '0',
+  }
+end
+
+-- One that can't be read hides itself and not the others.
 local answer = { 'ok' }
 for i = 2, #ARGV do
-  local lane = ARGV[i]
-  local short = string.match(lane, ':(.*)$')
-  if redis.call('SISMEMBER', key(is_queue(lane) and 'queues' or 'flows'), short) == 0 then
-    answer[i] = ''
-  else
-    local g = redis.call('HMGET', key('gate', lane), 'name', 'paused', 'parallelism', 'rate', 'period', 'pinnedParallelism',
-      'pinnedRate', 'windowStart', 'messages', 'createdAt', 'updatedAt', 'used')
-    local gate = read_gate(lane, now)
-    answer[i] = {
-      g[1] or short, g[2] or '', g[3] or '', g[4] or '', g[5] or '', g[6] or '', g[7] or '', g[8] or '0',
-      gate.count, redis.call('SCARD', key('held', lane)),
-      waiting(lane_stream(lane)) + waiting(again_stream(lane)),
-      g[9] or '0', g[10] or '0', g[11] or g[10] or '0', g[12] or '0',
-    }
+  local short = string.match(ARGV[i], ':(.*)$')
+  answer[i] = ''
+  if redis.call('SISMEMBER', key(is_queue(ARGV[i]) and 'queues' or 'flows'), short) == 1 then
+    local fine, gate = pcall(read, ARGV[i], short)
+    if fine then answer[i] = gate end
   end
 end
 return answer

@@ -8,7 +8,7 @@
 --
 --   returns  {"ok", moved, next}: next is the earliest remaining time in ms (it may have come already), or ""
 --            {"clock", last}
---   writes   due reopen lane:<lane> again:<lane> message:<id> open sequence counts idle clock aside; publishes wake
+--   writes   due reopen messages lane:<lane> again:<lane> message:<id> open sequence counts idle clock aside; publishes wake
 --
 -- Sent again it moves the next ones, which is as good.
 
@@ -19,11 +19,12 @@ local ids = redis.call('ZRANGE', key('due'), '-inf', text(now), 'BYSCORE', 'LIMI
 for _, id in ipairs(ids) do
   redis.call('ZREM', key('due'), id)
   local message = key('message', id)
-  local r = redis.call('HMGET', message, 'lane', 'due', 'queue', 'flow')
+  local r = redis.pcall('HMGET', message, 'lane', 'due', 'queue', 'flow')
   if r[1] and r[2] then
     redis.call('HSET', message, 'place', enter(id, r[1], r[3], r[4], r[2]))
   else
-    set_aside('due ' .. id .. ': no record')
+    set_aside('due ' .. id .. ': no readable record')
+    if redis.call('EXISTS', message) == 0 then redis.call('ZREM', key('messages'), id) end
   end
 end
 local lanes = redis.call('ZRANGE', key('reopen'), '-inf', text(now), 'BYSCORE', 'LIMIT', 0, tonumber(ARGV[2]))

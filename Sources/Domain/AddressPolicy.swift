@@ -18,6 +18,13 @@ package struct AddressPolicy: Sendable {
 
         /// `endpoint resolves to a loopback address: ::1`
         package var description: String { "endpoint resolves to a \(kind.rawValue) address: \(address)" }
+
+        /// The same, and what opens it: for whoever runs the server. At publish the contract fixes the text.
+        package var advice: String {
+            kind == .metadata
+                ? "\(description) (opened only by its own name in ROOST_ALLOW_NETWORKS or ROOST_ALLOW_HOSTS)"
+                : "\(description) (ROOST_ALLOW_NETWORKS or ROOST_ALLOW_HOSTS opens it)"
+        }
     }
 
     /// Opens everything but the metadata addresses.
@@ -79,7 +86,10 @@ package struct AddressPolicy: Sendable {
     /// Throws the contract's text for a URL whose literal host is closed.
     package func check(url: String) throws(RequestError) {
         guard let authority = URLAuthority(ofURL: url), let refusal = refusal(ofLiteral: authority) else { return }
-        throw .destination(refusal.description)
+        // The contract fixes the text; what opens the address stands beside it.
+        throw RequestError(
+            status: 400, text: RequestError.destination(refusal.description).text,
+            headers: [("Roost-Hint", refusal.advice)])
     }
 
     /// Lower case, without brackets and the dot of the root.

@@ -6,7 +6,7 @@ import Domain
 package enum CurlSender {
     /// The guard that judges every resolved address, on every attempt, before anything is sent.
     package static func addressGuard(_ policy: AddressPolicy) -> AddressGuard {
-        { address, host in policy.refusal(ofBytes: address.bytes, host: host)?.description }
+        { address, host in policy.refusal(ofBytes: address.bytes, host: host)?.advice }
     }
 
     /// Where this machine has no socket left, the attempt waits instead of failing: that is no answer of the endpoint.
@@ -19,7 +19,7 @@ package enum CurlSender {
             if let literals, let authority = URLAuthority(ofURL: delivery.url),
                 let refusal = literals.refusal(ofLiteral: authority)
             {
-                return .noResponse(reason: refusal.description)
+                return .noResponse(reason: refusal.advice)
             }
             let exchange = HTTPExchange(
                 url: delivery.url, method: delivery.method, headers: delivery.headers, body: delivery.body,

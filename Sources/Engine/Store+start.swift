@@ -10,16 +10,19 @@ extension Store {
     /// Throws `refused` with one clear line where the store was written by a newer version.
     package func checkSchema() async throws(StoreError) {
         let meta = settings.prefix + ":meta"
-        var known = try await read(RedisCommand("HGET", meta, "schema")).string
-        if known == nil {
+        if try await read(RedisCommand("HGET", meta, "schema")) == .null {
             _ = try await read(RedisCommand("HSETNX", meta, "schema", String(Self.schema)))
-            known = try await read(RedisCommand("HGET", meta, "schema")).string
         }
-        let found = known ?? ""
-        guard let version = Int(found) else { throw .refused("\(meta) has no readable schema: \"\(found)\"") }
-        guard version <= Self.schema else {
-            throw .refused("this Redis holds schema \(version), this Roost knows \(Self.schema): start a newer Roost")
-        }
+        if let problem = try await schemaProblem() { throw .refused(problem) }
+    }
+
+    /// Why this binary must not touch the store: nil where it may, or where there is none yet.
+    package func schemaProblem() async throws(StoreError) -> String? {
+        let meta = settings.prefix + ":meta"
+        guard let found = try await read(RedisCommand("HGET", meta, "schema")).string else { return nil }
+        guard let version = Int(found) else { return "\(meta) has no readable schema: \"\(found)\"" }
+        guard version > Self.schema else { return nil }
+        return "this Redis holds schema \(version), this Roost knows \(Self.schema): start a newer Roost"
     }
 
     /// Tells the scripts how large the log may grow. The last process to start decides for all.

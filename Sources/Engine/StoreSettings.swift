@@ -53,7 +53,7 @@ package struct EngineSettings: Sendable {
     package init() {}
 }
 
-package enum StoreError: Error, Equatable {
+package enum StoreError: Error, Equatable, CustomStringConvertible {
     /// Surely nothing was stored.
     case unavailable
     /// The call may have been applied; the same call must be sent again to know.
@@ -62,6 +62,14 @@ package enum StoreError: Error, Equatable {
     case refused(String)
     /// A bug, ours or in the data; the text is for the log.
     case broken(String)
+
+    package var description: String {
+        switch self {
+        case .unavailable: "Redis does not answer"
+        case .outcomeUnknown: "Redis went away, and whether it was applied is unknown"
+        case .refused(let text), .broken(let text): text
+        }
+    }
 }
 
 extension Duration {

@@ -67,6 +67,9 @@ extension API {
         guard key.utf8.count <= settings.limits.maxFlowControlKeyBytes else {
             throw .badRequest("flow control key longer than \(settings.limits.maxFlowControlKeyBytes) bytes")
         }
+        guard !ASCII.trimmed(key).isEmpty, HeaderName.isValidValue(key), !key.contains("\u{FFFD}") else {
+            throw .badRequest("flow control key is blank or \(HeaderName.valueRule)")
+        }
         guard let change = try GateChange.read(verb: verb, query: Self.query(request.target)) else {
             throw .routeNotFound
         }

@@ -72,7 +72,9 @@ final class HTTPConnection: ChannelInboundHandler {
         isHead = head.method == .HEAD
         body = []
         let limit = settings.maxBody(head.method.rawValue, head.uri)
-        let length = head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0
+        if let error = Self.faultInFraming(of: head) { return refuse(Refusal(error), context) }
+        // The parser lets lengths through that no Int holds.
+        let length = head.headers.first(name: "content-length").map { Int($0) ?? .max } ?? 0
         if length > limit { return refuse(Refusal(.messageTooLarge(limit: limit)), context) }
         let expects = head.headers.contains(name: "expect")
         if length > Self.freeBytes || expects, let refusal = settings.admits(request(head, context)) {
@@ -83,7 +85,25 @@ final class HTTPConnection: ChannelInboundHandler {
             context.writeAndFlush(wrapOutboundOut(.head(goOn)), promise: nil)
         }
         state = .reading(head, limit: limit)
-        startTimer(settings.bodyTimeout, context)
+        startBodyTimer(context)
+    }
+
+    /// What would let this server and a proxy before it read one request in two ways (RFC 9112 §3.2 and §6.1).
+    private static func faultInFraming(of head: HTTPRequestHead) -> RequestError? {
+        let hosts = head.headers["host"]
+        let isModern = head.version != .http1_0 && head.version != .http0_9
+        let hostIsFine = hosts.first.map { host in
+            host.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F && !"/?#@\\".utf8.contains($0) }
+        }
+        guard hosts.count <= 1, hostIsFine ?? !isModern else {
+            return .badRequest("malformed HTTP request: exactly one valid Host header is needed")
+        }
+        let codings = head.headers["transfer-encoding"]
+        guard let coding = codings.first else { return nil }
+        guard codings.count == 1, ASCII.equalIgnoringCase(coding, "chunked") else {
+            return RequestError(status: 501, text: "transfer coding not supported: only chunked")
+        }
+        return isModern ? nil : .badRequest("malformed HTTP request: HTTP/1.0 has no transfer codings")
     }
 
     /// Bytes of a body that are collected before the caller has shown a token, and that are counted with nobody else's.
@@ -107,7 +127,7 @@ final class HTTPConnection: ChannelInboundHandler {
             body.reserveCapacity(min(length, limit))
         }
         body.append(contentsOf: part.readableBytesView)
-        if size / settings.bodyStep > before / settings.bodyStep { startTimer(settings.bodyTimeout, context) }
+        if size / settings.bodyStep > before / settings.bodyStep { startBodyTimer(context) }
     }
 
     private func fields(_ head: HTTPRequestHead) -> [HeaderField] { head.headers.map { ($0.name, $0.value) } }
@@ -229,6 +249,15 @@ final class HTTPConnection: ChannelInboundHandler {
         switch error {
         case .headerOverflow: RequestError(status: 431, text: "request headers too large")
         default: .badRequest("malformed HTTP request")
+        }
+    }
+
+    private func startBodyTimer(_ context: ChannelHandlerContext) {
+        timer?.cancel()
+        let me = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        timer = context.eventLoop.scheduleTask(in: settings.bodyTimeout) {
+            let (handler, context) = me.value
+            handler.refuse(Refusal(RequestError(status: 408, text: "the request body comes too slowly")), context)
         }
     }
 

@@ -10,7 +10,7 @@ import Synchronization
 package struct FrontSettings: Sendable {
     package var host = "127.0.0.1"
     package var port = 8080
-    /// More are refused at once, so that the ones that are served keep their memory.
+    /// More are refused at once, so that the ones that are served keep their memory; one address gets half of them at most.
     package var maxConnections = 20_000
     package var maxHeaderBytes = 64 << 10
     package var maxHeaders = 256
@@ -47,6 +47,8 @@ package final class HTTPFront: Sendable {
     private struct State {
         var listening: (any Channel)?
         var connections: [ObjectIdentifier: any Channel] = [:]
+        /// How many of them come from one address.
+        var callers: [String: Int] = [:]
         var draining = false
     }
 
@@ -103,17 +105,26 @@ package final class HTTPFront: Sendable {
 
     private enum FrontError: Error { case tooManyConnections }
 
+    /// An address holds no more than what is left for all others, so that one caller can't close the door: the same idea as
+    /// the node share of a lane.
     private func admit(_ channel: any Channel) -> Bool {
         let id = ObjectIdentifier(channel)
+        let address = channel.remoteAddress?.ipAddress ?? ""
         let admitted = state.withLock { state in
-            guard !state.draining, state.connections.count < settings.maxConnections else { return false }
+            let left = settings.maxConnections - state.connections.count
+            guard !state.draining, state.callers[address, default: 0] < left else { return false }
             state.connections[id] = channel
+            state.callers[address, default: 0] += 1
             return true
         }
         guard admitted else { return false }
         metrics.connections(1)
         channel.closeFuture.whenComplete { _ in
-            self.state.withLock { _ = $0.connections.removeValue(forKey: id) }
+            self.state.withLock { state in
+                state.connections[id] = nil
+                let left = state.callers[address, default: 1] - 1
+                state.callers[address] = left > 0 ? left : nil
+            }
             self.metrics.connections(-1)
         }
         return true

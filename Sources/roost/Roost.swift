@@ -18,7 +18,9 @@ struct Roost: AsyncParsableCommand {
               roost backoff 'pow(2, retried) * 1000'
             """,
         version: version,
-        subcommands: [Dev.self, Serve.self, CronTable.self, BackoffTable.self, Healthcheck.self, Bench.self])
+        subcommands: [
+            Dev.self, Serve.self, CronTable.self, BackoffTable.self, Doctor.self, Healthcheck.self, Bench.self,
+        ])
 
     static func main() async {
         signal(SIGPIPE, SIG_IGN)

@@ -9,7 +9,8 @@ import Testing
     static let binary = Contract.top.appendingPathComponent(".build/debug/roost").path
 
     static let scenarios = [
-        "client.py", "crash.py", "faults.py", "gates.py", "golden.py", "openapi.py", "schedules.py", "sdk.py",
+        "client.py", "crash.py", "doctor.py", "faults.py", "gates.py", "golden.py", "openapi.py", "schedules.py",
+        "sdk.py",
         "serve.py",
     ]
 

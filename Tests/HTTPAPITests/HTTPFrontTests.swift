@@ -9,7 +9,7 @@ import Testing
 /// The socket side: what hostile bytes get for an answer.
 @Suite struct HTTPFrontTests {
     static func front(
-        limit: Int = 1000, bodyTimeout: TimeAmount = .seconds(30), together: Int = 512 << 20,
+        limit: Int = 1000, bodyTimeout: TimeAmount = .seconds(30), together: Int = 512 << 20, connections: Int = 100,
         admits: @escaping @Sendable (APIRequest) -> Refusal? = { _ in nil }
     ) async throws -> (HTTPFront, Int) {
         var settings = FrontSettings()
@@ -17,6 +17,7 @@ import Testing
         settings.maxBody = { _, _ in limit }
         settings.bodyTimeout = bodyTimeout
         settings.maxBodiesBytes = together
+        settings.maxConnections = connections
         settings.admits = admits
         let front = HTTPFront(
             settings: settings, group: MultiThreadedEventLoopGroup.singleton, metrics: APIMetrics(),
@@ -26,15 +27,15 @@ import Testing
     }
 
     /// Sends bytes and reads until the server closes or a whole answer is there.
-    static func talk(_ port: Int, _ bytes: [UInt8]) async -> String {
+    static func talk(_ port: Int, _ bytes: [UInt8], from source: UInt32 = 0x7F00_0001) async -> String {
         // On a thread that may block: the server answers on the pool the tests run on.
         await withCheckedContinuation { continuation in
-            DispatchQueue.global().async { continuation.resume(returning: exchange(port, bytes)) }
+            DispatchQueue.global().async { continuation.resume(returning: exchange(port, bytes, source)) }
         }
     }
 
-    private static func exchange(_ port: Int, _ bytes: [UInt8]) -> String {
-        let descriptor = connected(to: port, answersWithin: timeval(tv_sec: 10, tv_usec: 0))
+    private static func exchange(_ port: Int, _ bytes: [UInt8], _ source: UInt32) -> String {
+        let descriptor = connected(to: port, answersWithin: timeval(tv_sec: 10, tv_usec: 0), from: source)
         defer { close(descriptor) }
         _ = Foundation.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
         var answer: [UInt8] = []
@@ -47,18 +48,23 @@ import Testing
         return String(decoding: answer, as: UTF8.self)
     }
 
-    private static func connected(to port: Int, answersWithin limit: timeval) -> Int32 {
+    private static func connected(
+        to port: Int, answersWithin limit: timeval, from source: UInt32 = 0x7F00_0001
+    ) -> Int32 {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = UInt16(port).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let connected = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        func with(_ host: UInt32, _ port: UInt16, _ call: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
+            address.sin_addr.s_addr = host.bigEndian
+            return withUnsafePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    call($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
             }
         }
-        #expect(connected == 0)
+        #expect(with(source, 0) { bind(descriptor, $0, $1) } == 0)
+        #expect(with(0x7F00_0001, UInt16(port)) { connect(descriptor, $0, $1) } == 0)
         var limit = limit
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         return descriptor
@@ -163,6 +169,8 @@ import Testing
         let sent = await Self.drip(
             port, Array("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n".utf8), atMost: 5000)
         #expect((1..<1000).contains(sent))
+        let silent = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"
+        #expect(await Self.talk(port, Array(silent.utf8)).hasPrefix("HTTP/1.1 408"))
         await front.shutDown(within: .seconds(1))
     }
 
@@ -177,6 +185,35 @@ import Testing
         let refused = await Self.talk(port, post(110_000))
         #expect(refused.hasPrefix("HTTP/1.1 503") && refused.contains("too many large requests at once"))
         #expect(await Self.talk(port, post(90_000)).hasPrefix("HTTP/1.1 200"))
+        await front.shutDown(within: .seconds(1))
+    }
+
+    /// A proxy in front must not read one request in another way than this server.
+    @Test func aRequestThatCouldBeReadInTwoWaysIsRefused() async throws {
+        let (front, port) = try await Self.front()
+        for (head, status) in [
+            ("POST / HTTP/1.1\r\n", 400), ("POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\n", 400),
+            ("POST / HTTP/1.1\r\nHost: a b\r\n", 400), ("POST / HTTP/1.1\r\nHost: a/b\r\n", 400),
+            ("POST / HTTP/1.0\r\n", 200), ("POST / HTTP/1.1\r\nHost:\r\n", 200),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n", 501),
+            ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n", 400),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551615\r\n", 413),
+        ] {
+            let answer = await Self.talk(port, Array("\(head)Connection: close\r\n\r\n".utf8))
+            #expect(answer.hasPrefix("HTTP/1.1 \(status)"), "\(head): \(answer)")
+        }
+        await front.shutDown(within: .seconds(1))
+    }
+
+    @Test func oneAddressLeavesRoomForOthers() async throws {
+        let (front, port) = try await Self.front(connections: 10)
+        let request = Array("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8)
+        let idle = (0..<4).map { _ in Self.connected(to: port, answersWithin: timeval(tv_sec: 10, tv_usec: 0)) }
+        #expect(await Self.talk(port, request).hasPrefix("HTTP/1.1 200"))
+        let more = (0..<6).map { _ in Self.connected(to: port, answersWithin: timeval(tv_sec: 10, tv_usec: 0)) }
+        #expect(await Self.talk(port, request) == "")
+        #expect(await Self.talk(port, request, from: 0x7F00_0002).hasPrefix("HTTP/1.1 200"))
+        for descriptor in idle + more { close(descriptor) }
         await front.shutDown(within: .seconds(1))
     }
 }

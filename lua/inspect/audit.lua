@@ -285,11 +285,17 @@ local function check_sums()
   end
 end
 
+-- What can't be checked, a key of another type say, is a finding and not the end of the audit.
+local function checked(check, name)
+  local fine, problem = pcall(check, name)
+  if not fine then finding('%s: %s', name, type(problem) == 'table' and problem.err or tostring(problem)) end
+end
+
 -- Walks a sorted set of ids by rank; answers the next cursor.
 local function walk(set, check, next_phase)
   local from = tonumber(position)
   local ids = redis.call('ZRANGE', key(set), from, from + page - 1)
-  for _, id in ipairs(ids) do check(id) end
+  for _, id in ipairs(ids) do checked(check, id) end
   if #ids == page then return cursor(phase, string.format('%d', from + page)) end
   return cursor(next_phase, '0')
 end
@@ -311,13 +317,10 @@ elseif phase == 'dead' then
   end, 'keys')
 elseif phase == 'keys' then
   local reply = redis.call('SCAN', position, 'MATCH', root:gsub('([%[%]%*%?\\])', '\\%1') .. ':*', 'COUNT', page)
-  for _, name in ipairs(reply[2]) do
-    local fine, problem = pcall(check_key, name)
-    if not fine then finding('%s: %s', name, type(problem) == 'table' and problem.err or tostring(problem)) end
-  end
+  for _, name in ipairs(reply[2]) do checked(check_key, name) end
   next_cursor = cursor(reply[1] == '0' and 'sums' or 'keys', reply[1])
 elseif phase == 'sums' then
-  check_sums()
+  checked(check_sums, root)
   next_cursor = '0'
 else
   return redis.error_reply('unknown cursor ' .. phase .. ': begin with 0')

@@ -12,10 +12,14 @@ struct RedisCheck {
 
     /// Throws one line where this Redis can't be used. Reads INFO: CONFIG may be forbidden.
     func run() async throws {
-        let info = try await information()
+        let info: RedisInfo
+        do {
+            info = try await RedisInfo(of: redis, sections: ["server", "memory", "persistence"])
+        } catch {
+            throw CommandFailure(text: "INFO: \(error)")
+        }
         let version = info["redis_version"] ?? "unknown"
-        let major = Int(version.prefix { $0 != "." }) ?? 0
-        guard major >= 7 else {
+        guard info.majorVersion >= 7 else {
             throw CommandFailure(text: "Redis \(version) is too old: Roost needs Redis 7.0 or later")
         }
         let policy = info["maxmemory_policy"] ?? "unknown"
@@ -33,7 +37,7 @@ struct RedisCheck {
         logger.info("using Redis \(version)")
     }
 
-    private func checkPersistence(_ info: [String: String]) async throws {
+    private func checkPersistence(_ info: RedisInfo) async throws {
         if info["aof_enabled"] == "1" { return }
         let saves = try? await redis.send(RedisCommand("CONFIG", "GET", "save"))
         let points = saves?.array?.last?.string ?? ""
@@ -44,22 +48,5 @@ struct RedisCheck {
         let how = "; set appendonly yes"
         if requirePersistence { throw CommandFailure(text: what + how + " (ROOST_REQUIRE_PERSISTENCE is true)") }
         logger.warning("\(what)\(how)")
-    }
-
-    private func information() async throws -> [String: String] {
-        var found: [String: String] = [:]
-        for section in ["server", "memory", "persistence"] {
-            let text: String
-            do {
-                text = try await redis.send(RedisCommand("INFO", section)).string ?? ""
-            } catch {
-                throw CommandFailure(text: "INFO \(section): \(error)")
-            }
-            for line in text.split(whereSeparator: \.isNewline) {
-                guard let colon = line.firstIndex(of: ":") else { continue }
-                found[String(line[..<colon])] = String(line[line.index(after: colon)...])
-            }
-        }
-        return found
     }
 }
