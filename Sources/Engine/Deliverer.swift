@@ -53,16 +53,23 @@ package final class Deliverer: Sendable {
 
     /// Runs until `drain` and the end of what is in flight. Cancelling the task aborts the requests in flight; their
     /// messages stay held, to be handed back.
-    package func run(beat: @escaping @Sendable () -> Void) async {
+    package func run(_ watch: LoopWatch) async {
         await withDiscardingTaskGroup { group in
             while !isDraining, !Task.isCancelled {
-                beat()
+                watch.beat()
                 wakeup.clear()
-                let end = await round(beat) { message in group.addTask { await self.deliver(message) } }
+                let end = await round(watch.beat) { message in group.addTask { await self.deliver(message) } }
                 claimAfterSettle.withLock { $0 = end == .blocked }
-                if end == .failed { await wakeup.wait(atMost: .milliseconds(50)) }
-                if end != .quiet, end == .failed || settledSinceRound() { continue }
-                repeat { beat() } while await !wakeup.wait(atMost: .seconds(1)) && !isDraining && !Task.isCancelled
+                switch end {
+                case .quiet: watch.succeeded()
+                case .blocked:
+                    watch.succeeded()
+                    if settledSinceRound() { continue }
+                case .failed(let error):
+                    await wakeup.wait(atMost: watch.failed(error))
+                    continue
+                }
+                repeat { watch.beat() } while await !wakeup.wait(atMost: .seconds(1)) && !isDraining && !Task.isCancelled
             }
         }
     }
@@ -84,7 +91,7 @@ package final class Deliverer: Sendable {
         }
     }
 
-    package enum RoundEnd: Sendable { case quiet, blocked, failed }
+    package enum RoundEnd: Sendable, Equatable { case quiet, blocked, failed(RedisError) }
 
     /// Claims around the ring once and starts what it was given.
     package func round(
@@ -99,12 +106,11 @@ package final class Deliverer: Sendable {
             do {
                 claim = try await claimer.claim(round: round)
             } catch {
-                logger.debug("claim: \(error)")
-                return .failed
+                return .failed(error)
             }
             if claim.expired {
                 await renew()
-                return .failed
+                return .failed(.notSent("the node's lease has ended"))
             }
             for message in claim.messages { start(message) }
             capped = capped || claim.capped

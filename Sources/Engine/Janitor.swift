@@ -12,15 +12,16 @@ package struct Janitor: Sendable {
         (self.scripts, self.settings, self.wakeup) = (scripts, settings, wakeup)
     }
 
-    package func run(beat: @Sendable () -> Void) async {
+    package func run(_ watch: LoopWatch) async {
         while !Task.isCancelled {
-            beat()
+            watch.beat()
             do {
-                while try await step(), !Task.isCancelled { beat() }
+                while try await step(), !Task.isCancelled { watch.beat() }
                 try await sweepQueues()
                 try await makeRoom()
+                watch.succeeded()
             } catch {
-                scripts.logger.debug("collect: \(error)")
+                _ = watch.failed(error)
             }
             await wakeup.wait(atMost: .seconds(5))
         }

@@ -145,12 +145,12 @@ package final class Node: Sendable {
         logger.info("node starts")
         await withTaskGroup(of: Void.self) { background in
             background.addTask { for await event in events { self.wake(event) } }
-            background.addTask { await self.renewer.run { self.pulse.beat("renewer") } }
-            background.addTask { await self.promoter.run { self.pulse.beat("promoter") } }
-            background.addTask { await self.scheduleRunner.run { self.pulse.beat("schedules") } }
-            background.addTask { await self.reclaimer.run { self.pulse.beat("reclaimer") } }
-            background.addTask { await self.janitor.run { self.pulse.beat("janitor") } }
-            let settling = Task { await self.settler.run { self.pulse.beat("settler") } }
+            background.addTask { await self.renewer.run(self.watch("renewer")) }
+            background.addTask { await self.promoter.run(self.watch("promoter")) }
+            background.addTask { await self.scheduleRunner.run(self.watch("schedules")) }
+            background.addTask { await self.reclaimer.run(self.watch("reclaimer")) }
+            background.addTask { await self.janitor.run(self.watch("janitor")) }
+            let settling = Task { await self.settler.run(self.watch("settler")) }
             await deliverUntilDrained()
             settler.finish()
             await value(of: settling, within: settings.store.storeTimeout)
@@ -164,6 +164,8 @@ package final class Node: Sendable {
         logger.info("node has stopped")
     }
 
+    private func watch(_ loop: String) -> LoopWatch { LoopWatch(loop, pulse: pulse, logger: logger) }
+
     /// Begins the drain; `run` returns when it is done. May be called from anywhere, more than once.
     package func shutDown() {
         deliverer.drain()
@@ -171,7 +173,7 @@ package final class Node: Sendable {
     }
 
     private func deliverUntilDrained() async {
-        let delivering = Task { await deliverer.run { self.pulse.beat("deliverer") } }
+        let delivering = Task { await deliverer.run(watch("deliverer")) }
         while await !stop.wait(atMost: .seconds(3600)) {}
         logger.info("draining", metadata: ["inFlight": "\(held.count)"])
         await value(of: delivering, within: settings.drainTimeout)

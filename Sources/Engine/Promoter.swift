@@ -28,15 +28,14 @@ package final class Promoter: Sendable {
     /// Looks again from the start: after a (re)subscription, when a wake-up may have been missed.
     package func lookAgain() { wakeup.signal() }
 
-    package func run(beat: @Sendable () -> Void) async {
+    package func run(_ watch: LoopWatch) async {
         while !Task.isCancelled {
             do {
                 let next = try await step()
-                await sleep(until: next, beat: beat)
+                watch.succeeded()
+                await sleep(until: next, beat: watch.beat)
             } catch {
-                scripts.logger.debug("promote: \(error)")
-                beat()
-                await wakeup.wait(atMost: .milliseconds(50))
+                await wakeup.wait(atMost: watch.failed(error))
             }
         }
     }

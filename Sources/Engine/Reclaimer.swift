@@ -20,15 +20,17 @@ package struct Reclaimer: Sendable {
         (self.mayReclaim, self.wakeup) = (mayReclaim, wakeup)
     }
 
-    package func run(beat: @Sendable () -> Void) async {
+    package func run(_ watch: LoopWatch) async {
         while !Task.isCancelled {
-            beat()
+            watch.beat()
+            var pause = min(lease / 5, .seconds(2))
             do {
-                if mayReclaim() { while try await step() > 0 { beat() } }
+                if mayReclaim() { while try await step() > 0 { watch.beat() } }
+                watch.succeeded()
             } catch {
-                scripts.logger.debug("reclaim: \(error)")
+                pause = max(pause, watch.failed(error))
             }
-            await wakeup.wait(atMost: min(lease / 5, .seconds(2)))
+            await wakeup.wait(atMost: pause)
         }
     }
 

@@ -37,15 +37,15 @@ package final class Renewer: Sendable {
     /// Renew now instead of at the next third of the lease.
     package func hurry() { wakeup.signal() }
 
-    package func run(beat: @Sendable () -> Void) async {
+    package func run(_ watch: LoopWatch) async {
         while !Task.isCancelled {
-            beat()
+            watch.beat()
             do {
                 try await step()
+                watch.succeeded()
                 await wakeup.wait(atMost: lease / 3)
             } catch {
-                scripts.logger.debug("renew: \(error)")
-                await wakeup.wait(atMost: min(lease / 10, .milliseconds(200)))
+                await wakeup.wait(atMost: min(lease / 10, watch.failed(error)))
             }
         }
     }

@@ -30,23 +30,23 @@ package final class ScheduleRunner: Sendable {
 
     package func lookAgain() { wakeup.signal() }
 
-    package func run(beat: @Sendable () -> Void) async {
+    package func run(_ watch: LoopWatch) async {
         var refusal = Duration.seconds(1)
         while !Task.isCancelled {
             do {
                 let next = try await step()
                 refusal = .seconds(1)
-                await sleep(until: next, beat: beat)
+                watch.succeeded()
+                await sleep(until: next, beat: watch.beat)
             } catch {
                 // With memory full the tick stays due: everything that runs frees memory, so waiting is what helps.
-                let pause = error.isOutOfMemory ? refusal : .milliseconds(50)
+                var pause = watch.failed(error)
                 if error.isOutOfMemory {
+                    pause = refusal
                     store.logger.warning("Redis is out of memory: schedules wait \(pause)")
                     refusal = min(refusal * 2, .seconds(60))
-                } else {
-                    store.logger.debug("schedules: \(error)")
                 }
-                await sleep(until: store.clock.now.adding(milliseconds: pause.milliseconds), beat: beat)
+                await sleep(until: store.clock.now.adding(milliseconds: pause.milliseconds), beat: watch.beat)
             }
         }
     }

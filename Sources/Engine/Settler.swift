@@ -64,10 +64,10 @@ package final class Settler: Sendable {
     }
 
     /// Runs until the task is cancelled, or until nothing is left after `finish`.
-    package func run(beat: @Sendable () -> Void) async {
+    package func run(_ watch: LoopWatch) async {
         while !Task.isCancelled {
-            beat()
-            if await step(beat: beat) > 0 { continue }
+            watch.beat()
+            if await step(beat: watch.beat) > 0 { continue }
             if finishing.withLock({ $0 }) { return }
             await wakeup.wait(atMost: .seconds(1))
         }

@@ -89,6 +89,28 @@ for name in ("no JSON", "newer record"):
 assert "msg_none" in text and ":counts" not in text, text
 assert not [r for r in sink.requests if r["path"] == "/damaged" and r["headers"]["Upstash-Message-Id"] in (damaged["no JSON"], damaged["no request"])]
 
+# A loop that Redis answers with errors says so, tries again ever more slowly, and goes on by itself when that is mended.
+publish("/v2/publish/" + sink.url + "/later", **hour)
+redis.cli("RENAME", R + "due", R + "kept")
+redis.cli("SET", R + "due", "x")
+redis.cli("PUBLISH", R + "wake", "due 1")
+
+
+def until(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, server.output()[-2000:]
+        time.sleep(0.02)
+
+
+until(lambda: b"the promoter loop fails: WRONGTYPE" in call("GET", server.url + "/ready", None)[1])
+assert call("GET", server.url + "/health", None)[0] == 200
+redis.cli("DEL", R + "due")
+redis.cli("RENAME", R + "kept", R + "due")
+until(lambda: call("GET", server.url + "/ready", None)[0] == 200)
+until(lambda: "the promoter loop works again" in server.output())
+lives()
+
 # What the settings, Redis and the store say to a doctor.
 assert doctor("--store")[0] == 1
 code, lines = doctor(QSTASH_TOKEN="short")

@@ -16,6 +16,7 @@ struct StatusReport: Sendable {
             unready: {
                 if stopping.hasBegun { return ["draining"] }
                 var reasons = stalledLoops()
+                reasons += (node?.pulse.troubled() ?? []).map { "the \($0.loop) loop fails: \($0.error)" }
                 if let reason = await store.checkWrites() { reasons.append(reason) }
                 return reasons
             },
@@ -34,6 +35,11 @@ struct StatusReport: Sendable {
         if let node {
             page.gauge("roost_in_flight", "Messages this node holds.", Double(node.held.count))
             page.gauge("roost_in_flight_bytes", "Their bytes.", Double(node.held.bytes))
+        }
+        if let node {
+            page.gauge(
+                "roost_troubled_loops", "Loops whose last step Redis answered with an error.",
+                Double(node.pulse.troubled().count))
         }
         let gauges = await store.measure()
         page.gauge("roost_redis_up", "1 where Redis answered for this page.", gauges == nil ? 0 : 1)
