@@ -19,6 +19,9 @@ final class CurlTransfer {
     private var headersAreWhole = false
     private var headersTooLarge = false
     private var switchesProtocol = false
+    private var isCoded = false
+    /// Bytes of the response body that were not kept.
+    private var dropped = 0
     private var response: [UInt8] = []
     private var truncated = false
     private var blocked: String?
@@ -113,6 +116,9 @@ final class CurlTransfer {
 
     // MARK: what arrives
 
+    /// An answer that goes on beyond this many bytes ends here, as it stands: no endpoint holds a slot with an endless one.
+    private var mostDropped: Int { max(64 << 20, job.exchange.maxResponseBytes) }
+
     /// Keeps up to the limit, and takes the rest without keeping it.
     private func receivedBody(_ bytes: UnsafeRawBufferPointer) -> Int {
         let room = job.exchange.maxResponseBytes - response.count
@@ -121,8 +127,9 @@ final class CurlTransfer {
         } else {
             response.append(contentsOf: bytes.prefix(max(0, room)))
             truncated = true
+            dropped += bytes.count - max(0, room)
         }
-        return bytes.count
+        return dropped > mostDropped ? 0 : bytes.count
     }
 
     private func receivedHeader(_ bytes: UnsafeRawBufferPointer) -> Int {
@@ -148,8 +155,16 @@ final class CurlTransfer {
             while let first = value.first, first == 32 || first == 9 { value = value.dropFirst() }
             while let last = value.last, last == 32 || last == 9 { value = value.dropLast() }
             headers.append((name, String(decoding: value, as: UTF8.self)))
+            isCoded = isCoded || Self.isUnaskedCoding(name, headers[headers.count - 1].value)
+            if isCoded { return 0 }
         }
         return bytes.count
+    }
+
+    /// curl unpacks transfer codings whether they were asked for or not: a few kilobytes would keep its thread for minutes.
+    private static func isUnaskedCoding(_ name: String, _ value: String) -> Bool {
+        guard name.utf8.count == 17, name.lowercased() == "transfer-encoding" else { return false }
+        return !["chunked", "identity"].contains(value.lowercased())
     }
 
     /// The last moment before a connection: the address is known and nothing was sent.
@@ -194,7 +209,8 @@ final class CurlTransfer {
     // MARK: the end
 
     func outcome(_ result: CURLcode) -> HTTPOutcome {
-        guard result == CURLE_OK else { return .failure(failure(result)) }
+        let isCutShort = result == CURLE_WRITE_ERROR && dropped > mostDropped
+        guard result == CURLE_OK || isCutShort else { return .failure(failure(result)) }
         // curl is content with a connection that ends within the headers; the answer was not whole.
         guard headersAreWhole else { return .failure(.reset) }
         return .response(HTTPResponse(status: status, headers: headers, body: response, truncated: truncated))
@@ -206,8 +222,9 @@ final class CurlTransfer {
         if let exhausted, code == CURLE_COULDNT_CONNECT { return .exhausted(exhausted) }
         if headersTooLarge { return .headersTooLarge }
         if switchesProtocol { return .malformed("101 switching protocols, unasked") }
+        if isCoded { return .malformed("a transfer coding that was not asked for") }
         // curl's own limit for a single line is 100 kB, and this is how it says so.
-        if code == CURLE_OUT_OF_MEMORY, status > 0, !headersAreWhole { return .headersTooLarge }
+        if code == CURLE_OUT_OF_MEMORY, !headersAreWhole { return .headersTooLarge }
         switch code {
         case CURLE_OPERATION_TIMEDOUT: return .timeout
         case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY: return .resolve

@@ -69,7 +69,9 @@ package final class Deliverer: Sendable {
                     await wakeup.wait(atMost: watch.failed(error))
                     continue
                 }
-                repeat { watch.beat() } while await !wakeup.wait(atMost: .seconds(1)) && !isDraining && !Task.isCancelled
+                repeat {
+                    watch.beat()
+                } while await !wakeup.wait(atMost: .seconds(1)) && !isDraining && !Task.isCancelled
             }
         }
     }

@@ -14,6 +14,10 @@ package struct StoreGauges: Sendable, Equatable {
     /// Ever written, and of those what went before its time because memory was short.
     package var logEvents: Int64
     package var logShed: Int64
+    /// Records that could not be read.
+    package var aside: Int64
+    /// Nodes whose lease has not ended.
+    package var nodes: Int64
     /// In their lanes and held by no node.
     package var waiting: [LaneKind: Int64]
     /// By all nodes together.
@@ -36,6 +40,8 @@ package struct StoreGauges: Sendable, Equatable {
         page.counter("roost_log_events_total", "Events written to the log.", Int(logEvents))
         page.counter(
             "roost_log_shed_events_total", "Events dropped before their time, for want of memory.", Int(logShed))
+        page.gauge("roost_aside_records", "Records set aside because they could not be read.", Double(aside))
+        page.gauge("roost_nodes", "Nodes whose lease has not ended.", Double(nodes))
         let age = oldestDue.map { max(0, now.milliseconds(since: $0)) } ?? 0
         page.gauge(
             "roost_oldest_due_age_seconds", "How long the oldest due message waits to be moved.", Double(age) / 1000)
@@ -47,17 +53,17 @@ extension Store {
     package func measure() async -> StoreGauges? {
         let kinds = LaneKind.allCases
         guard let reply = try? await scripts.once(Scripts.measure, kinds.map { .text($0.rawValue) }),
-            reply.count == 9 + 2 * kinds.count, reply[0].string == "ok"
+            reply.count == 11 + 2 * kinds.count, reply[0].string == "ok"
         else { return nil }
         let numbers = reply.map { $0.int64 ?? 0 }
         var gauges = StoreGauges(
             live: numbers[1], due: numbers[2],
             oldestDue: reply[3].string.flatMap { Int64($0) }.map { Timestamp(milliseconds: $0) },
             deadLetters: numbers[4], openLanes: numbers[5], logBytes: numbers[6], logEvents: numbers[7],
-            logShed: numbers[8], waiting: [:], held: [:])
+            logShed: numbers[8], aside: numbers[9], nodes: numbers[10], waiting: [:], held: [:])
         for (index, kind) in kinds.enumerated() {
-            gauges.waiting[kind] = numbers[9 + 2 * index]
-            gauges.held[kind] = numbers[10 + 2 * index]
+            gauges.waiting[kind] = numbers[11 + 2 * index]
+            gauges.held[kind] = numbers[12 + 2 * index]
         }
         return gauges
     }

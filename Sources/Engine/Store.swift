@@ -63,7 +63,7 @@ package final class Store: Sendable {
     package let clock: NodeClock
     package let logger: Logger
     package let metrics: EngineMetrics
-    let redis: any RedisCommands
+    package let redis: any RedisCommands
     let scripts: ScriptCaller
     let publisher: Publisher
     let topics = Mutex<[String: Topic]>([:])

@@ -31,6 +31,7 @@ struct Server: Sendable {
     /// Runs until a signal, then drains. Throws `CommandFailure` where it can't start.
     func run(stop signals: StopSignals) async throws {
         Resources.raiseDescriptorLimit()
+        ProcessMetrics.begin()
         let stopping = Stopping()
         let watching = Task {
             await signals.watch(
@@ -137,7 +138,8 @@ struct Server: Sendable {
         }
         let apiMetrics = APIMetrics()
         let pages = StatusReport(
-            store: store, node: node, apiMetrics: apiMetrics, lease: settings.engine.lease, stopping: stopping
+            store: store, node: node, apiMetrics: apiMetrics, lease: settings.engine.lease,
+            maxInFlight: settings.engine.maxInFlight, stopping: stopping
         ).pages
         let api = API(
             store: store, keys: keyring, confirmer: confirmer,
