@@ -7,6 +7,7 @@ final class CurlMulti {
     private unowned let loop: CurlLoop
     private let handle: UnsafeMutableRawPointer?
     private(set) var inFlight = 0
+    let connections = CurlConnections()
     /// When curl wants `CURL_SOCKET_TIMEOUT`; nil for never.
     fileprivate(set) var deadline: ContinuousClock.Instant?
     /// Something happened since the finished transfers were collected last.
@@ -91,7 +92,13 @@ final class CurlMulti {
             _ = roost_get_pointer(easy, CURLINFO_PRIVATE, &me)
             guard let me else { continue }
             let transfer = Unmanaged<CurlTransfer>.fromOpaque(me).takeUnretainedValue()
-            finish(transfer, transfer.outcome(result))
+            if transfer.mustConnectAnew {
+                remove(transfer)
+                transfer.connectAnew()
+                if let failure = add(transfer) { finish(transfer, .failure(failure)) }
+            } else {
+                finish(transfer, transfer.outcome(result))
+            }
         }
     }
 

@@ -20,6 +20,10 @@ final class CurlTransfer {
     private var headersTooLarge = false
     private var switchesProtocol = false
     private var isCoded = false
+    /// Sockets made for this transfer; none where it took a connection that stood open.
+    private var opened: [Int32] = []
+    /// The open connection had an answer waiting before anything was asked.
+    private(set) var mustConnectAnew = false
     /// Bytes of the response body that were not kept.
     private var dropped = 0
     private var response: [UInt8] = []
@@ -107,11 +111,38 @@ final class CurlTransfer {
             return Unmanaged<CurlTransfer>.fromOpaque(me).takeUnretainedValue()
                 .receivedHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
         }
+        _ = roost_set_pointer(handle, CURLOPT_PREREQDATA, me)
+        _ = roost_set_prereq(handle) { me, _, _, remotePort, localPort in
+            guard let me else { return Int32(CURL_PREREQFUNC_ABORT) }
+            let goesOn = Unmanaged<CurlTransfer>.fromOpaque(me).takeUnretainedValue()
+                .isAboutToSend(
+                    from: UInt16(truncatingIfNeeded: localPort), to: UInt16(truncatingIfNeeded: remotePort))
+            return Int32(goesOn ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT)
+        }
         _ = roost_set_pointer(handle, CURLOPT_OPENSOCKETDATA, me)
         _ = roost_set_open(handle, CURLOPT_OPENSOCKETFUNCTION) { me, _, address in
             guard let me, let address else { return -1 }
             return Unmanaged<CurlTransfer>.fromOpaque(me).takeUnretainedValue().openSocket(address)
         }
+    }
+
+    /// Called before the request is written, on an open connection as on a new one. Bytes that wait on an open one were not
+    /// asked for (a proxy's 408 before it closes, say), and curl 7.88 would take them for the answer to this request: then
+    /// nothing is sent and the transfer starts again on a connection of its own.
+    private func isAboutToSend(from localPort: UInt16, to remotePort: UInt16) -> Bool {
+        let connection = CurlConnections.Ports(local: localPort, remote: remotePort)
+        guard opened.isEmpty else {
+            multi.connections.add(opened, as: connection)
+            return true
+        }
+        mustConnectAnew = multi.connections.hasInput(connection)
+        return !mustConnectAnew
+    }
+
+    /// To be added to a multi again.
+    func connectAnew() {
+        mustConnectAnew = false
+        _ = roost_set_long(easy.raw, CURLOPT_FRESH_CONNECT, 1)
     }
 
     // MARK: what arrives
@@ -182,6 +213,7 @@ final class CurlTransfer {
         }
         let descriptor = socket(
             family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
+        opened.append(descriptor)
         if descriptor < 0, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) {
             exhausted = String(cString: strerror(errno)).lowercased()
         }

@@ -11,6 +11,8 @@ package final class ScriptedServer: Sendable {
         case bytes([UInt8])
         /// Bytes, then the end of the connection.
         case bytesThenClose([UInt8])
+        /// Bytes, and others a moment later; then `done` is called.
+        case bytesAndLater([UInt8], [UInt8], done: @Sendable () -> Void)
         case hang
         case close
         /// This head, then zeros until the client goes or that many bytes are sent.
@@ -72,6 +74,12 @@ package final class ScriptedServer: Sendable {
                 let channel = context.channel
                 context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: bytes))).whenComplete { _ in
                     channel.close(promise: nil)
+                }
+            case .bytesAndLater(let bytes, let later, let done):
+                write(bytes, context)
+                let channel = context.channel
+                context.eventLoop.scheduleTask(in: .milliseconds(50)) {
+                    channel.writeAndFlush(ByteBuffer(bytes: later)).whenComplete { _ in done() }
                 }
             case .hang: break
             case .close: context.close(promise: nil)

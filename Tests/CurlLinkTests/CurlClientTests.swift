@@ -7,10 +7,11 @@ import Testing
 @Suite struct CurlClientTests {
     func send(
         _ url: String, method: String = "POST", headers: [(name: String, value: String)] = [], body: [UInt8] = [],
-        timeout: Int = 5000, settings: CurlSettings = CurlSettings(), maxResponse: Int = 1 << 20
+        timeout: Int = 5000, settings: CurlSettings = CurlSettings(), maxResponse: Int = 1 << 20,
+        with shared: CurlClient? = nil
     ) async -> HTTPOutcome {
-        let client = CurlClient(settings: settings)
-        defer { client.shutDown() }
+        let client = shared ?? CurlClient(settings: settings)
+        defer { if shared == nil { client.shutDown() } }
         return await client.send(
             HTTPExchange(
                 url: url, method: method, headers: headers, body: body, timeoutMilliseconds: timeout,
@@ -104,6 +105,30 @@ import Testing
             #expect(holds(failure(outcome)), "\(outcome)")
             await server.close()
         }
+    }
+
+    /// A proxy says 408 before it closes an idle connection, a buggy endpoint answers twice: neither is the next answer.
+    @Test func anAnswerNobodyAskedForIsNotTheNextOne() async throws {
+        let (said, unasked) = AsyncStream.makeStream(of: Void.self)
+        let server = try await ScriptedServer { request in
+            guard String(decoding: request, as: UTF8.self).contains("/first") else {
+                return .bytes(ScriptedServer.text("500 Internal Server Error", body: "bad"))
+            }
+            return .bytesAndLater(
+                ScriptedServer.text("200 OK", body: "good"), ScriptedServer.text("200 OK", body: "evil")
+            ) { unasked.yield() }
+        }
+        let client = CurlClient()
+        let first = try response(await send(server.url + "/first", with: client))
+        #expect(String(decoding: first.body, as: UTF8.self) == "good")
+        for await _ in said { break }
+        for _ in 0..<3 {
+            let next = try response(await send(server.url + "/next", with: client))
+            #expect(next.status == 500 && String(decoding: next.body, as: UTF8.self) == "bad")
+        }
+        #expect(server.requests.count == 4)
+        client.shutDown()
+        await server.close()
     }
 
     /// The guard is asked at connect time, and nothing reaches an address it forbids.
