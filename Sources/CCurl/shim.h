@@ -6,6 +6,7 @@
 typedef size_t (*roost_curl_data)(char *, size_t, size_t, void *);
 typedef curl_socket_t (*roost_curl_open)(void *, curlsocktype, struct curl_sockaddr *);
 typedef int (*roost_curl_prereq)(void *, char *, char *, int, int);
+typedef int (*roost_curl_resolve)(void *, void *, void *);
 typedef int (*roost_curl_socket)(CURL *, curl_socket_t, int, void *, void *);
 typedef int (*roost_curl_timer)(CURLM *, long, void *);
 
@@ -16,6 +17,7 @@ static inline CURLcode roost_set_pointer(CURL *h, CURLoption o, const void *v) {
 static inline CURLcode roost_set_data(CURL *h, CURLoption o, roost_curl_data v) { return curl_easy_setopt(h, o, v); }
 static inline CURLcode roost_set_open(CURL *h, CURLoption o, roost_curl_open v) { return curl_easy_setopt(h, o, v); }
 static inline CURLcode roost_set_prereq(CURL *h, roost_curl_prereq v) { return curl_easy_setopt(h, CURLOPT_PREREQFUNCTION, v); }
+static inline CURLcode roost_set_resolve(CURL *h, roost_curl_resolve v) { return curl_easy_setopt(h, CURLOPT_RESOLVER_START_FUNCTION, v); }
 static inline CURLcode roost_get_long(CURL *h, CURLINFO i, long *v) { return curl_easy_getinfo(h, i, v); }
 static inline CURLcode roost_get_pointer(CURL *h, CURLINFO i, void **v) { return curl_easy_getinfo(h, i, v); }
 static inline CURLMcode roost_multi_long(CURLM *m, CURLMoption o, long v) { return curl_multi_setopt(m, o, v); }

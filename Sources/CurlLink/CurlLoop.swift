@@ -28,6 +28,7 @@ final class CurlLoop {
     private let settings: CurlSettings
     let epoll = roost_epoll_create()
     private var multis: [CurlMulti] = []
+    let lookups = CurlLookups()
     private var owners: [Int32: CurlMulti] = [:]
     private var transfers: [UInt64: CurlTransfer] = [:]
     private var spare: [OpaquePointer] = []

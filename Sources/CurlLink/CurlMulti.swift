@@ -8,6 +8,7 @@ final class CurlMulti {
     private let handle: UnsafeMutableRawPointer?
     private(set) var inFlight = 0
     let connections = CurlConnections()
+    var lookups: CurlLookups { loop.lookups }
     /// When curl wants `CURL_SOCKET_TIMEOUT`; nil for never.
     fileprivate(set) var deadline: ContinuousClock.Instant?
     /// Something happened since the finished transfers were collected last.

@@ -29,6 +29,8 @@ final class CurlTransfer {
     private var response: [UInt8] = []
     private var truncated = false
     private var blocked: String?
+    private var isLookingUp = false
+    private var lookupsExhausted = false
     /// Why this machine gave no socket.
     private var exhausted: String?
 
@@ -42,6 +44,7 @@ final class CurlTransfer {
 
     /// Ends what `init` began; after the handle left its multi. The handle itself goes back to the pool.
     func release() {
+        if isLookingUp { multi.lookups.abandon() }
         curl_easy_reset(easy.raw)
         if let headerList { curl_slist_free_all(headerList) }
         headerList = nil
@@ -119,6 +122,11 @@ final class CurlTransfer {
                     from: UInt16(truncatingIfNeeded: localPort), to: UInt16(truncatingIfNeeded: remotePort))
             return Int32(goesOn ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT)
         }
+        _ = roost_set_pointer(handle, CURLOPT_RESOLVER_START_DATA, me)
+        _ = roost_set_resolve(handle) { _, _, me in
+            guard let me else { return 1 }
+            return Unmanaged<CurlTransfer>.fromOpaque(me).takeUnretainedValue().lookUp() ? 0 : 1
+        }
         _ = roost_set_pointer(handle, CURLOPT_OPENSOCKETDATA, me)
         _ = roost_set_open(handle, CURLOPT_OPENSOCKETFUNCTION) { me, _, address in
             guard let me, let address else { return -1 }
@@ -137,6 +145,14 @@ final class CurlTransfer {
         }
         mustConnectAnew = multi.connections.hasInput(connection)
         return !mustConnectAnew
+    }
+
+    /// curl begins to look the name up; it does not for what it remembers, nor for an address.
+    private func lookUp() -> Bool {
+        guard !isLookingUp else { return true }
+        isLookingUp = multi.lookups.begin()
+        lookupsExhausted = !isLookingUp
+        return isLookingUp
     }
 
     /// To be added to a multi again.
@@ -201,6 +217,7 @@ final class CurlTransfer {
     /// The last moment before a connection: the address is known and nothing was sent.
     private func openSocket(_ address: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
         let family = address.pointee.family
+        endLookup()
         if let target = Self.read(&address.pointee.addr, family: family) {
             let host = URLComponents(string: job.exchange.url)?.host ?? ""
             if let reason = settings.addressGuard(target, host) {
@@ -240,7 +257,13 @@ final class CurlTransfer {
 
     // MARK: the end
 
+    private func endLookup() {
+        if isLookingUp { multi.lookups.end() }
+        isLookingUp = false
+    }
+
     func outcome(_ result: CURLcode) -> HTTPOutcome {
+        if result == CURLE_COULDNT_RESOLVE_HOST || result == CURLE_COULDNT_RESOLVE_PROXY { endLookup() }
         let isCutShort = result == CURLE_WRITE_ERROR && dropped > mostDropped
         guard result == CURLE_OK || isCutShort else { return .failure(failure(result)) }
         // curl is content with a connection that ends within the headers; the answer was not whole.
@@ -252,6 +275,7 @@ final class CurlTransfer {
     private func failure(_ code: CURLcode) -> HTTPFailure {
         if let blocked, code == CURLE_COULDNT_CONNECT { return .blocked(blocked) }
         if let exhausted, code == CURLE_COULDNT_CONNECT { return .exhausted(exhausted) }
+        if lookupsExhausted { return .exhausted("too many names are being looked up") }
         if headersTooLarge { return .headersTooLarge }
         if switchesProtocol { return .malformed("101 switching protocols, unasked") }
         if isCoded { return .malformed("a transfer coding that was not asked for") }
