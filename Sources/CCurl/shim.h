@@ -18,6 +18,8 @@ static inline CURLcode roost_set_data(CURL *h, CURLoption o, roost_curl_data v) 
 static inline CURLcode roost_set_open(CURL *h, CURLoption o, roost_curl_open v) { return curl_easy_setopt(h, o, v); }
 static inline CURLcode roost_set_prereq(CURL *h, roost_curl_prereq v) { return curl_easy_setopt(h, CURLOPT_PREREQFUNCTION, v); }
 static inline CURLcode roost_set_resolve(CURL *h, roost_curl_resolve v) { return curl_easy_setopt(h, CURLOPT_RESOLVER_START_FUNCTION, v); }
+// The file of trust roots that curl was built with, or NULL.
+static inline const char *roost_curl_roots(void) { return curl_version_info(CURLVERSION_NOW)->cainfo; }
 static inline CURLcode roost_get_long(CURL *h, CURLINFO i, long *v) { return curl_easy_getinfo(h, i, v); }
 static inline CURLcode roost_get_pointer(CURL *h, CURLINFO i, void **v) { return curl_easy_getinfo(h, i, v); }
 static inline CURLMcode roost_multi_long(CURLM *m, CURLMoption o, long v) { return curl_multi_setopt(m, o, v); }

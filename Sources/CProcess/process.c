@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -58,6 +59,8 @@ int roost_reap(pid_t pid, int *status) {
     do { got = waitpid(pid, status, WNOHANG); } while (got < 0 && errno == EINTR);
     return got == pid ? 1 : (got == 0 ? 0 : -1);
 }
+
+int roost_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
 
 int roost_hide_memory(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 

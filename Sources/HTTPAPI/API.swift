@@ -29,6 +29,7 @@ package struct API: Sendable {
     let metrics: APIMetrics
     let logger: Logger
     let wrongTokens = WrongTokens()
+    private let refusals = LogBrake()
     /// Served before everything else where it answers: the echo endpoint of `roost dev`.
     let extra: (@Sendable (APIRequest) async -> APIResponse?)?
 
@@ -238,7 +239,9 @@ package struct API: Sendable {
             case .unavailable: throw .storageUnavailable
             case .outcomeUnknown: throw .storageOutcomeUnknown
             case .refused(let text):
-                logger.error("Redis refuses to store: \(text)")
+                if let more = refusals.pass() {
+                    logger.error("Redis refuses to store: \(text)", metadata: ["since the last line": "\(more)"])
+                }
                 throw .storageUnavailable
             case .broken(let text):
                 logger.critical("the store is broken: \(text)")

@@ -21,6 +21,9 @@ final class HTTPConnection: ChannelInboundHandler {
         case reading(HTTPRequestHead, limit: Int)
         /// The answer is being made; nothing is read until it is written.
         case answering
+        /// The answer is written but for its end, until the peer has taken most of it: the end brings the next request, and
+        /// who asks without reading must not fill the memory with answers.
+        case writing
         /// Refused or broken: the answer is written, what still arrives is dropped until the peer closes.
         case lingering
     }
@@ -61,7 +64,7 @@ final class HTTPConnection: ChannelInboundHandler {
         case (.head(let head), .idle): begin(head, context)
         case (.body(let part), .reading(let head, let limit)): collect(part, head: head, limit: limit, context)
         case (.end, .reading(let head, _)): answer(head, context)
-        case (_, .lingering), (_, .answering), (_, .idle), (.head, .reading): break
+        case (_, .lingering), (_, .answering), (_, .writing), (_, .idle), (.head, .reading): break
         }
     }
 
@@ -172,13 +175,34 @@ final class HTTPConnection: ChannelInboundHandler {
             send(response, closes: true, context)
             return linger(context)
         }
-        // Before the answer is written: with its end the pipelining handler hands over the next request at once.
+        sendHead(response, closes: false, context)
+        context.flush()
+        if context.channel.isWritable { return finishAnswer(context) }
+        state = .writing
+        startTimer(settings.bodyTimeout, context)
+    }
+
+    /// Before the answer's end is written the state is idle: with it the pipelining handler hands over the next request at once.
+    private func finishAnswer(_ context: ChannelHandlerContext) {
+        let closes = !keepsAlive
         state = .idle
         startTimer(settings.headTimeout, context)
-        send(response, closes: false, context)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        if closes { context.close(promise: nil) }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if case .writing = state, context.channel.isWritable { finishAnswer(context) }
+        context.fireChannelWritabilityChanged()
     }
 
     private func send(_ response: APIResponse, closes: Bool, _ context: ChannelHandlerContext) {
+        sendHead(response, closes: closes, context)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    }
+
+    /// Everything but the end.
+    private func sendHead(_ response: APIResponse, closes: Bool, _ context: ChannelHandlerContext) {
         var headers = HTTPHeaders()
         headers.reserveCapacity(response.headers.count + 2)
         for (name, value) in response.headers { headers.add(name: name, value: value) }
@@ -190,7 +214,6 @@ final class HTTPConnection: ChannelInboundHandler {
         if !response.body.isEmpty, !isHead {
             context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: response.body)))), promise: nil)
         }
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
     }
 
     /// Answers without having read the request, and reads no more of it than what is on its way.
@@ -227,8 +250,10 @@ final class HTTPConnection: ChannelInboundHandler {
         switch event {
         case ChannelEvent.inputClosed:
             keepsAlive = false
-            if case .answering = state { return }
-            context.close(promise: nil)
+            switch state {
+            case .answering, .writing: return
+            default: context.close(promise: nil)
+            }
         case is Drain:
             keepsAlive = false
             if case .idle = state { context.close(promise: nil) }
@@ -240,7 +265,7 @@ final class HTTPConnection: ChannelInboundHandler {
         guard let error = error as? HTTPParserError else { return context.close(promise: nil) }
         switch state {
         case .idle, .reading: refuse(Refusal(Self.answer(to: error)), context)
-        case .answering: keepsAlive = false
+        case .answering, .writing: keepsAlive = false
         case .lingering: context.close(promise: nil)
         }
     }

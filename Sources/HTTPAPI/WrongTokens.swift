@@ -15,10 +15,15 @@ package final class WrongTokens: Sendable {
     static let free = 10.0
     static let longest = Duration.seconds(5)
     private static let forgivenAfter = Duration.seconds(6)
-    /// Addresses that are remembered; above it those whose time is up are forgotten, then all.
+    /// Addresses that are remembered; the others share one record.
     private static let mostAddresses = 10_000
 
-    private let records = Mutex<[String: Record]>([:])
+    private struct State {
+        var records: [String: Record] = [:]
+        var lastForgotten = ContinuousClock.now
+    }
+
+    private let state = Mutex(State())
 
     package init() {}
 
@@ -31,11 +36,12 @@ package final class WrongTokens: Sendable {
 
     /// Counts one from `address` (IPv6: its /64, which one caller has whole).
     package func record(_ address: String, at now: ContinuousClock.Instant = .now) -> Verdict {
-        let source = Self.source(address)
-        return records.withLock { records in
-            if records.count >= Self.mostAddresses { Self.forget(&records, now) }
-            let count = Self.left(records[source], now) + 1
-            records[source] = Record(count: count, at: now)
+        return state.withLock { state in
+            Self.forget(&state, now)
+            var source = Self.source(address)
+            if state.records.count >= Self.mostAddresses, state.records[source] == nil { source = "" }
+            let count = Self.left(state.records[source], now) + 1
+            state.records[source] = Record(count: count, at: now)
             guard count > Self.free else { return Verdict(delay: .zero, isFirstDelayed: false) }
             let step = min(max(Int((count - Self.free).rounded(.up)), 1), 8)
             let delay = Duration.milliseconds(25 << step)
@@ -48,9 +54,10 @@ package final class WrongTokens: Sendable {
         return max(0, record.count - (now - record.at) / forgivenAfter)
     }
 
-    private static func forget(_ records: inout [String: Record], _ now: ContinuousClock.Instant) {
-        records = records.filter { left($0.value, now) > 0 }
-        if records.count >= mostAddresses { records = [:] }
+    private static func forget(_ state: inout State, _ now: ContinuousClock.Instant) {
+        guard state.records.count >= mostAddresses, now - state.lastForgotten > .seconds(1) else { return }
+        state.lastForgotten = now
+        state.records = state.records.filter { left($0.value, now) > 0 }
     }
 
     private static func source(_ address: String) -> String {

@@ -3,6 +3,7 @@ import Foundation
 import HTTPAPI
 import NIOCore
 import NIOPosix
+import Synchronization
 import TestSupport
 import Testing
 
@@ -214,6 +215,41 @@ import Testing
         #expect(await Self.talk(port, request) == "")
         #expect(await Self.talk(port, request, from: 0x7F00_0002).hasPrefix("HTTP/1.1 200"))
         for descriptor in idle + more { close(descriptor) }
+        await front.shutDown(within: .seconds(1))
+    }
+
+    /// Answers that nobody reads must not fill the memory: the next request waits until the peer has taken the last one.
+    @Test func whoDoesNotReadIsAnsweredNoMore() async throws {
+        let answered = Mutex(0)
+        var settings = FrontSettings()
+        settings.port = 0
+        let front = HTTPFront(
+            settings: settings, group: MultiThreadedEventLoopGroup.singleton, metrics: APIMetrics(),
+            logger: TestRedis.quiet
+        ) { _ in
+            answered.withLock { $0 += 1 }
+            return APIResponse(text: String(repeating: "x", count: 1 << 20))
+        }
+        let port = try await front.start()
+        let descriptor = Self.connected(to: port, answersWithin: timeval(tv_sec: 10, tv_usec: 0))
+        let requests = Array(String(repeating: "GET / HTTP/1.1\r\nHost: a\r\n\r\n", count: 200).utf8)
+        _ = Foundation.send(descriptor, requests, requests.count, Int32(MSG_NOSIGNAL))
+        // Another connection is served meanwhile, again and again: what was to be answered has been.
+        for _ in 0..<20 {
+            let answer = await Self.talk(port, Array("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8))
+            #expect(answer.hasPrefix("HTTP/1.1 200"))
+        }
+        #expect(answered.withLock { $0 } < 60)
+        // Once it reads, it gets every answer.
+        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        var got = 0
+        while got < 200 << 20 {
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            guard count > 0 else { break }
+            got += count
+        }
+        #expect(got >= 200 << 20 && answered.withLock { $0 } == 220)
+        close(descriptor)
         await front.shutDown(within: .seconds(1))
     }
 }

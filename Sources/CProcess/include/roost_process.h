@@ -16,3 +16,6 @@ int roost_exit_code(int status);
 
 // No core dump of this process, and /proc/<pid> (environ, mem, maps) for root only. 0, or -1 with errno set.
 int roost_hide_memory(void);
+
+// A file without a place in any folder, to be written and then read as /proc/self/fd/N. A descriptor, or -1 with errno set.
+int roost_memory_file(const char *name);

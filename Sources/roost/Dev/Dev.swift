@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Domain
+import Engine
 import Foundation
 import HTTPAPI
 import Logging
@@ -45,7 +46,7 @@ struct Dev: AsyncParsableCommand {
         let echo = Echo(say: Console.say)
         var server = Server(settings: settings, redisURL: redis.url, logger: logger)
         server.trustsRedis = true
-        server.extra = { await echo.respond(to: $0) }
+        server.extra = { await echo.respond(to: $0, keys: $1.keys) }
         server.lastWords = { redis.kill() }
         server.ready = { port in
             Console.say(Self.banner(port: port, data: folder.path, socket: redis.socketPath))

@@ -9,12 +9,11 @@ struct Echo: Sendable {
     static let callbackPath = "/dev/echo/callback"
 
     let say: @Sendable (String) -> Void
-    private let verifier = SignatureVerifier(keys: DevelopmentCredentials.keys)
 
     init(say: @escaping @Sendable (String) -> Void) { self.say = say }
 
     /// Nil for what is not meant for it. Answers what a receiver would: 200 and a short body.
-    func respond(to request: APIRequest) async -> APIResponse? {
+    func respond(to request: APIRequest, keys: SigningKeys) async -> APIResponse? {
         let path = request.target.prefix { $0 != "?" }
         guard path == Self.path || path.hasPrefix(Self.path + "/") else { return nil }
         func header(_ name: String) -> String? {
@@ -23,7 +22,7 @@ struct Echo: Sendable {
         let id = header("Upstash-Message-Id") ?? "-"
         let attempt = (header("Upstash-Retried").flatMap { Int($0) } ?? 0).addingReportingOverflow(1).partialValue
         let kind = path == Self.callbackPath ? "callback" : "delivery"
-        say("\(kind)  \(id)  attempt \(attempt)  \(judge(header("Upstash-Signature"), request.body))")
+        say("\(kind)  \(id)  attempt \(attempt)  \(judge(header("Upstash-Signature"), request.body, keys))")
         say("  \(request.method) \(request.target)  \(request.body.count) bytes: \(Self.preview(request.body))")
         if kind == "callback", let summary = Self.summary(request.body) { say("  \(summary)") }
         var json = JSONText()
@@ -34,11 +33,11 @@ struct Echo: Sendable {
         return APIResponse(json: json.bytes)
     }
 
-    private func judge(_ signature: String?, _ body: [UInt8]) -> String {
+    private func judge(_ signature: String?, _ body: [UInt8], _ keys: SigningKeys) -> String {
         guard let signature else { return "not signed" }
         let now = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
         do {
-            try verifier.verify(signature, url: nil, body: body, now: now)
+            try SignatureVerifier(keys: keys).verify(signature, url: nil, body: body, now: now)
             return "signature valid"
         } catch {
             return "SIGNATURE INVALID: \(error)"

@@ -31,7 +31,7 @@ enum Resources {
     }
 
     /// The PEM file curl is to trust: the one the environment names or curl's own (nil), with the further roots of
-    /// `extra` behind it, for which a file is made that stays for the life of this process.
+    /// `extra` behind it, in a file of memory that stays for the life of this process.
     static func trustRoots(extra: String?, environment: [String: String]) throws -> String? {
         let base =
             environment["CURL_CA_BUNDLE"].flatMap { $0.isEmpty ? nil : $0 }
@@ -46,12 +46,10 @@ enum Resources {
         let system = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"]
         let roots = ([base].compactMap { $0 } + system).lazy.compactMap { FileManager.default.contents(atPath: $0) }
             .first
-        let path = NSTemporaryDirectory() + "/roost-roots-\(getpid()).pem"
-        guard
-            FileManager.default.createFile(
-                atPath: path, contents: (roots ?? Data()) + Data("\n".utf8) + added,
-                attributes: [.posixPermissions: 0o600])
-        else { throw CommandFailure(text: "can't write \(path)") }
-        return path
+        // In memory: a file in a shared folder could be made by somebody else first.
+        let file = roost_memory_file("roost-roots")
+        guard file >= 0 else { throw CommandFailure(text: "can't make a file of trust roots") }
+        Console.write([UInt8]((roots ?? Data()) + Data("\n".utf8) + added), to: file)
+        return "/proc/self/fd/\(file)"
     }
 }

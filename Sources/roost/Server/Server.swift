@@ -18,7 +18,7 @@ struct Server: Sendable {
     /// `roost dev` starts its own Redis, whose settings are known.
     var trustsRedis = false
     /// Serves a request before the API sees it.
-    var extra: (@Sendable (APIRequest) async -> APIResponse?)?
+    var extra: (@Sendable (APIRequest, SigningKeyring) async -> APIResponse?)?
     /// Called with the port when everything runs.
     var ready: @Sendable (_ port: Int) -> Void = { _ in }
     /// Called where a second signal ends the process at once.
@@ -50,13 +50,41 @@ struct Server: Sendable {
         }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: min(max(System.coreCount, 2), 8))
         do {
-            try await run(group: group, certificate: certificate, stopping: stopping)
+            try await listen(group: group, certificate: certificate, stopping: stopping)
         } catch {
             try? await group.shutdownGracefully()
             throw error
         }
         try? await group.shutdownGracefully()
         logger.notice("stopped")
+    }
+
+    /// The port is open from the start: while Redis is away, or loads a large file, the process is alive and says so.
+    private func listen(
+        group: MultiThreadedEventLoopGroup, certificate: ServerCertificate?, stopping: Stopping
+    ) async throws {
+        let (door, apiMetrics) = (Door(), APIMetrics())
+        var frontSettings = frontSettings
+        frontSettings.certificate = certificate
+        // What is served beside the API in development needs no token.
+        if extra == nil { frontSettings.admits = { door.refusal(of: $0) } }
+        let front = HTTPFront(settings: frontSettings, group: group, metrics: apiMetrics, logger: logger) {
+            await door.respond(to: $0)
+        }
+        let port: Int
+        do {
+            port = try await front.start()
+        } catch {
+            throw CommandFailure(text: "can't listen on \(settings.host):\(settings.port): \(Self.text(error))")
+        }
+        do {
+            try await run(
+                group: group, front: front, door: door, apiMetrics: apiMetrics, port: port, stopping: stopping)
+        } catch {
+            await front.shutDown(within: .zero)
+            throw error
+        }
+        await front.shutDown(within: .zero)
     }
 
     private func loadCertificate() throws -> ServerCertificate? {
@@ -80,7 +108,8 @@ struct Server: Sendable {
     }
 
     private func run(
-        group: MultiThreadedEventLoopGroup, certificate: ServerCertificate?, stopping: Stopping
+        group: MultiThreadedEventLoopGroup, front: HTTPFront, door: Door, apiMetrics: APIMetrics, port: Int,
+        stopping: Stopping
     ) async throws {
         let redisLoop = group.next()
         let nodeBox = NodeBox()
@@ -110,14 +139,14 @@ struct Server: Sendable {
             logger.warning("the signing keys in Redis differ from the ones configured: Redis's are in force")
         }
         try await serve(
-            group: group, redis: redis, store: store, keyring: keyring, nodeBox: nodeBox, certificate: certificate,
-            stopping: stopping)
+            group: group, redis: redis, store: store, keyring: keyring, nodeBox: nodeBox, front: front, door: door,
+            apiMetrics: apiMetrics, port: port, stopping: stopping)
         await redis.shutDown()
     }
 
     private func serve(
         group: MultiThreadedEventLoopGroup, redis: RedisClient, store: Store, keyring: SigningKeyring, nodeBox: NodeBox,
-        certificate: ServerCertificate?, stopping: Stopping
+        front: HTTPFront, door: Door, apiMetrics: APIMetrics, port: Int, stopping: Stopping
     ) async throws {
         let curl = settings.roles.contains(.deliver) ? try makeCurl() : nil
         defer { curl?.shutDown() }
@@ -136,43 +165,34 @@ struct Server: Sendable {
                 text: "ROOST_ACK is fsync, but Redis does not sync its append-only file always, or does not tell: "
                     + "set appendonly yes and appendfsync always")
         }
-        let apiMetrics = APIMetrics()
         let pages = StatusReport(
             store: store, node: node, apiMetrics: apiMetrics, lease: settings.engine.lease,
             maxInFlight: settings.engine.maxInFlight, stopping: stopping
         ).pages
+        var beside: (@Sendable (APIRequest) async -> APIResponse?)?
+        if let extra { beside = { await extra($0, keyring) } }
         let api = API(
             store: store, keys: keyring, confirmer: confirmer,
             authenticator: Authenticator(tokens: settings.accessTokens),
-            settings: settings.apiSettings, status: pages, metrics: apiMetrics, logger: logger, extra: extra)
-        let servesAPI = settings.roles.contains(.api)
-        var frontSettings = frontSettings
-        frontSettings.certificate = certificate
-        // What is served beside the API in development needs no token.
-        if extra == nil { frontSettings.admits = { api.refusal($0) } }
-        let front = HTTPFront(settings: frontSettings, group: group, metrics: apiMetrics, logger: logger) { request in
-            if servesAPI { return await api.respond(to: request) }
-            return await pages.respond(to: request) ?? APIResponse(RequestError.routeNotFound)
+            settings: settings.apiSettings, status: pages, metrics: apiMetrics, logger: logger,
+            extra: beside)
+        if settings.roles.contains(.api) {
+            door.open({ await api.respond(to: $0) }, refuse: { api.refusal($0) })
+        } else {
+            door.open(
+                { await pages.respond(to: $0) ?? APIResponse(RequestError.routeNotFound) },
+                refuse: { _ in Refusal(.routeNotFound) })
         }
         let wakeups = RedisSubscription(
             url: redisURL, channel: settings.engine.store.root + ":wake", loop: group.next(), logger: logger)
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            let port: Int
-            do {
-                port = try await front.start()
-            } catch {
-                stopping.begin()
-                await own.shutDown()
-                await wakeups.shutDown()
-                throw CommandFailure(text: "can't listen on \(settings.host):\(settings.port): \(Self.text(error))")
-            }
+        await withTaskGroup(of: Void.self) { tasks in
             if let node { tasks.addTask { await node.run(events: Self.wakeEvents(of: wakeups)) } }
             let clock = Task { await followRedis(store, redis, keyring) }
             announce(port)
             await stopping.wait()
             node?.shutDown()
             await front.shutDown(within: settings.engine.drainTimeout)
-            try await tasks.waitForAll()
+            await tasks.waitForAll()
             clock.cancel()
             await own.shutDown()
             await wakeups.shutDown()
@@ -220,7 +240,11 @@ struct Server: Sendable {
 
     /// Redis may start later than Roost, or load a large file: waiting is better than a crash loop.
     private func waitForRedis(_ redis: RedisClient, _ stopping: Stopping) async throws -> Bool {
-        var complained = false
+        let complaint = Task {
+            try await Task.sleep(for: .milliseconds(300))
+            logger.warning("waiting for Redis")
+        }
+        defer { complaint.cancel() }
         while !stopping.hasBegun {
             do {
                 _ = try await redis.send(RedisCommand("PING"))
@@ -228,8 +252,6 @@ struct Server: Sendable {
             } catch {
                 if case .server(let text) = error, !error.isTemporary { throw CommandFailure(text: "Redis: \(text)") }
                 if Self.refusals.contains(where: "\(error)".contains) { throw CommandFailure(text: "\(error)") }
-                if !complained { logger.warning("waiting for Redis: \(error)") }
-                complained = true
                 try? await Task.sleep(for: .milliseconds(100))
             }
         }

@@ -29,7 +29,7 @@ struct SettingSources {
         var settings = defaults
         var problems: [String] = []
         let file = readFile(&problems)
-        for name in environment.keys.sorted() where name.hasPrefix("ROOST_") && !Self.isKnown(name) {
+        for name in environment.keys.sorted() where name.hasPrefix("ROOST_") && !isKnown(name) {
             problems.append("\(name): there is no such setting\(Self.suggestion(name))")
         }
         for setting in Setting.all {
@@ -50,9 +50,16 @@ struct SettingSources {
         return settings
     }
 
-    private static func isKnown(_ name: String) -> Bool {
-        // What an orchestrator sets for a service of that name.
+    private func isKnown(_ name: String) -> Bool {
+        // What an orchestrator sets for a service of that name, or of one that begins with it.
         if name == "ROOST_PORT" || name.hasPrefix("ROOST_PORT_") || name.hasPrefix("ROOST_SERVICE_") { return true }
+        for (key, _) in environment where key.hasPrefix("ROOST_") && key.hasSuffix("_SERVICE_HOST") {
+            let service = key.dropLast("_SERVICE_HOST".count)
+            if name == "\(service)_PORT" || name.hasPrefix("\(service)_PORT_") || name.hasPrefix("\(service)_SERVICE_")
+            {
+                return true
+            }
+        }
         if name == "ROOST_CONFIG" || Setting.named(name) != nil { return true }
         return name.hasSuffix("_FILE") && Setting.named(String(name.dropLast(5)))?.isSecret == true
     }

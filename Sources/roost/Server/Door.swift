@@ -1,0 +1,42 @@
+/// What the port answers before the server has found its Redis: the process lives, it is not ready, and nothing is lost.
+
+import Domain
+import Engine
+import HTTPAPI
+import Synchronization
+
+final class Door: Sendable {
+    private struct Behind: Sendable {
+        var respond: Responder
+        var refuse: @Sendable (APIRequest) -> Refusal?
+    }
+
+    private let behind = Mutex<Behind?>(nil)
+
+    /// From now on requests go to `respond`.
+    ///
+    /// - Parameter refuse: asked before a large body is read.
+    func open(_ respond: @escaping Responder, refuse: @escaping @Sendable (APIRequest) -> Refusal?) {
+        behind.withLock { $0 = Behind(respond: respond, refuse: refuse) }
+    }
+
+    func respond(to request: APIRequest) async -> APIResponse {
+        if let behind = behind.withLock({ $0 }) { return await behind.respond(request) }
+        return await Self.starting.respond(to: request) ?? APIResponse(RequestError.storageUnavailable)
+    }
+
+    func refusal(of request: APIRequest) -> Refusal? {
+        guard let behind = behind.withLock({ $0 }) else { return Refusal(.storageUnavailable) }
+        return behind.refuse(request)
+    }
+
+    private static let starting = StatusPages(
+        unhealthy: { [] }, unready: { ["waiting for Redis"] },
+        metrics: {
+            var page = PrometheusPage()
+            page.gauge("roost_ready", "1 where this process takes and does work.", 0)
+            page.gauge("roost_redis_up", "1 where Redis answered for this page.", 0)
+            ProcessMetrics.write(to: &page)
+            return page.text
+        })
+}
