@@ -1,27 +1,30 @@
-/// The sockets of a multi's open connections, found by their ports: curl tells a transfer which connection it is about to
+/// The sockets of a multi's open connections, found by their ends: curl tells a transfer which connection it is about to
 /// use, but not its socket (CURLINFO_ACTIVESOCKET knows it only at the end).
 
 import Foundation
 
 final class CurlConnections {
-    struct Ports: Hashable {
+    struct Ends: Hashable {
+        /// Ports.
         var local: UInt16
         var remote: UInt16
+        /// Of the other side.
+        var address: String
     }
 
     private static let most = 4096
-    private var sockets: [Ports: Int32] = [:]
+    private var sockets: [Ends: Int32] = [:]
 
     /// - Parameter opened: of which one has the local port: the others lost the race to connect.
-    func add(_ opened: [Int32], as ports: Ports) {
+    func add(_ opened: [Int32], as ends: Ends) {
         if sockets.count >= Self.most { sockets = sockets.filter { Self.localPort(of: $0.value) == $0.key.local } }
-        sockets[ports] = opened.first { Self.localPort(of: $0) == ports.local }
+        sockets[ends] = opened.first { Self.localPort(of: $0) == ends.local }
     }
 
     /// Whether bytes wait there. False also for a connection that is not known, or that the other side has closed.
-    func hasInput(_ ports: Ports) -> Bool {
+    func hasInput(_ ends: Ends) -> Bool {
         // The number may be another socket's by now.
-        guard let socket = sockets[ports], Self.localPort(of: socket) == ports.local else { return false }
+        guard let socket = sockets[ends], Self.localPort(of: socket) == ends.local else { return false }
         var byte: UInt8 = 0
         return recv(socket, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) > 0
     }

@@ -10,6 +10,8 @@ import Foundation
 
 /// curl's global state, made once before the first thread.
 let curlGlobal: Void = {
+    // How long the C library asks a silent name server; what the environment says counts more.
+    setenv("RES_OPTIONS", "timeout:2 attempts:2", 0)
     curl_global_init(Int(CURL_GLOBAL_DEFAULT))
 }()
 

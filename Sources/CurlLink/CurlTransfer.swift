@@ -32,8 +32,9 @@ final class CurlTransfer {
     private var response: [UInt8] = []
     private var truncated = false
     private var blocked: String?
-    private var isLookingUp = false
-    private var lookupsExhausted = false
+    private var lookup: CurlLookups.Lookup?
+    /// Why none was begun.
+    private var noLookup: HTTPFailure?
     /// Why this machine gave no socket.
     private var exhausted: String?
 
@@ -47,7 +48,8 @@ final class CurlTransfer {
 
     /// Ends what `init` began; after the handle left its multi. The handle itself goes back to the pool.
     func release() {
-        if isLookingUp { multi.lookups.abandon() }
+        if let lookup { multi.lookups.abandon(lookup) }
+        lookup = nil
         curl_easy_reset(easy.raw)
         if let headerList { curl_slist_free_all(headerList) }
         headerList = nil
@@ -127,11 +129,12 @@ final class CurlTransfer {
                 .receivedHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
         }
         _ = roost_set_pointer(handle, CURLOPT_PREREQDATA, me)
-        _ = roost_set_prereq(handle) { me, _, _, remotePort, localPort in
+        _ = roost_set_prereq(handle) { me, remote, _, remotePort, localPort in
             guard let me else { return Int32(CURL_PREREQFUNC_ABORT) }
-            let goesOn = Unmanaged<CurlTransfer>.fromOpaque(me).takeUnretainedValue()
-                .isAboutToSend(
-                    from: UInt16(truncatingIfNeeded: localPort), to: UInt16(truncatingIfNeeded: remotePort))
+            let connection = CurlConnections.Ends(
+                local: UInt16(truncatingIfNeeded: localPort), remote: UInt16(truncatingIfNeeded: remotePort),
+                address: remote.map { String(cString: $0) } ?? "")
+            let goesOn = Unmanaged<CurlTransfer>.fromOpaque(me).takeUnretainedValue().isAboutToSend(over: connection)
             return Int32(goesOn ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT)
         }
         _ = roost_set_pointer(handle, CURLOPT_RESOLVER_START_DATA, me)
@@ -149,8 +152,7 @@ final class CurlTransfer {
     /// Called before the request is written, on an open connection as on a new one. Bytes that wait on an open one were not
     /// asked for (a proxy's 408 before it closes, say), and curl 7.88 would take them for the answer to this request: then
     /// nothing is sent and the transfer starts again on a connection of its own.
-    private func isAboutToSend(from localPort: UInt16, to remotePort: UInt16) -> Bool {
-        let connection = CurlConnections.Ports(local: localPort, remote: remotePort)
+    private func isAboutToSend(over connection: CurlConnections.Ends) -> Bool {
         guard opened.isEmpty else {
             multi.connections.add(opened, as: connection)
             return true
@@ -161,10 +163,13 @@ final class CurlTransfer {
 
     /// curl begins to look the name up; it does not for what it remembers, nor for an address.
     private func lookUp() -> Bool {
-        guard !isLookingUp else { return true }
-        isLookingUp = multi.lookups.begin()
-        lookupsExhausted = !isLookingUp
-        return isLookingUp
+        guard lookup == nil else { return true }
+        switch multi.lookups.begin(URLComponents(string: job.exchange.url)?.host ?? "") {
+        case .goOn(let begun): lookup = begun
+        case .silent: noLookup = .resolve
+        case .tooMany: noLookup = .exhausted("too many names are being looked up")
+        }
+        return lookup != nil
     }
 
     /// To be added to a multi again.
@@ -230,7 +235,7 @@ final class CurlTransfer {
     /// The last moment before a connection: the address is known and nothing was sent.
     private func openSocket(_ address: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
         let family = address.pointee.family
-        endLookup()
+        endLookup(resolved: true)
         if let target = Self.read(&address.pointee.addr, family: family) {
             let host = URLComponents(string: job.exchange.url)?.host ?? ""
             if let reason = settings.addressGuard(target, host) {
@@ -270,13 +275,15 @@ final class CurlTransfer {
 
     // MARK: the end
 
-    private func endLookup() {
-        if isLookingUp { multi.lookups.end() }
-        isLookingUp = false
+    private func endLookup(resolved: Bool) {
+        if let lookup { multi.lookups.end(lookup, resolved: resolved) }
+        lookup = nil
     }
 
     func outcome(_ result: CURLcode) -> HTTPOutcome {
-        if result == CURLE_COULDNT_RESOLVE_HOST || result == CURLE_COULDNT_RESOLVE_PROXY { endLookup() }
+        if result == CURLE_COULDNT_RESOLVE_HOST || result == CURLE_COULDNT_RESOLVE_PROXY {
+            endLookup(resolved: false)
+        }
         let isCutShort = result == CURLE_WRITE_ERROR && dropped > mostDropped
         guard result == CURLE_OK || isCutShort else { return .failure(failure(result)) }
         // curl is content with a connection that ends within the headers; the answer was not whole.
@@ -288,7 +295,7 @@ final class CurlTransfer {
     private func failure(_ code: CURLcode) -> HTTPFailure {
         if let blocked, code == CURLE_COULDNT_CONNECT { return .blocked(blocked) }
         if let exhausted, code == CURLE_COULDNT_CONNECT { return .exhausted(exhausted) }
-        if lookupsExhausted { return .exhausted("too many names are being looked up") }
+        if let noLookup { return noLookup }
         if headersTooLarge { return .headersTooLarge }
         if switchesProtocol { return .malformed("101 switching protocols, unasked") }
         if isCoded { return .malformed("a transfer coding that was not asked for") }

@@ -11,7 +11,7 @@ package enum CurlSender {
 
     /// Where this machine has no socket left, the attempt waits instead of failing: that is no answer of the endpoint.
     private static let pause = Duration.milliseconds(200)
-    private static let mostPauses = 300
+    private static let longestWait = Duration.seconds(60)
 
     /// - Parameter literals: judges the hosts of URLs as they are written, where a proxy hides the addresses.
     package static func sender(_ curl: CurlClient, limits: Limits, literals: AddressPolicy? = nil) -> Sender {
@@ -25,14 +25,13 @@ package enum CurlSender {
                 url: delivery.url, method: delivery.method, headers: delivery.headers, body: delivery.body,
                 timeoutMilliseconds: delivery.timeoutMilliseconds, maxResponseBytes: limits.maxResponseBytes,
                 maxHeaderBytes: limits.maxResponseHeaderBytes)
-            var pauses = 0
+            let deadline = ContinuousClock.now + min(longestWait, .milliseconds(delivery.timeoutMilliseconds))
             while true {
                 switch await curl.send(exchange) {
                 case .response(let response):
                     let body = response.truncated ? UTF8Text.withoutCutCharacter(response.body) : response.body
                     return .response(status: response.status, headers: HeaderMap(response.headers), body: body)
-                case .failure(.exhausted) where pauses < mostPauses && !Task.isCancelled:
-                    pauses += 1
+                case .failure(.exhausted) where ContinuousClock.now + pause < deadline && !Task.isCancelled:
                     try? await Task.sleep(for: pause)
                 case .failure(let failure):
                     return .noResponse(reason: failure.description)

@@ -205,8 +205,13 @@ package struct API: Sendable {
 
     /// The same, of which every name and value must be text.
     static func textQuery(_ target: String) throws(RequestError) -> [HeaderField] {
-        let bytes = Percent.decode(Array(target.utf8))
-        guard UTF8Text.isValid(bytes) else { throw .badRequest("invalid query: not valid UTF-8") }
+        let path = target.utf8.prefix { $0 != UInt8(ascii: "?") }
+        guard UTF8Text.isValid(Percent.decode(Array(path))) else {
+            throw .badRequest("invalid request target: its path is not valid UTF-8")
+        }
+        guard UTF8Text.isValid(Percent.decode(Array(target.utf8.dropFirst(path.count)))) else {
+            throw .badRequest("invalid query: not valid UTF-8")
+        }
         return query(target)
     }
 

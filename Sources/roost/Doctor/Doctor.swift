@@ -34,6 +34,7 @@ struct Doctor: AsyncParsableCommand {
     func run() async throws {
         if options.listsSettings { return print(ServerOptions.settingsTable()) }
         var sources = options.sources()
+        try RedisURLOption.check(redisURL)
         if let redisURL { sources.flags["ROOST_REDIS_URL"] = redisURL }
         var findings: [String] = []
         let settings: Settings

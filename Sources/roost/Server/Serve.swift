@@ -24,6 +24,7 @@ struct Serve: AsyncParsableCommand {
         if options.listsSettings { return print(ServerOptions.settingsTable()) }
         Resources.hideMemory()
         var sources = options.sources()
+        try RedisURLOption.check(redisURL)
         if let redisURL { sources.flags["ROOST_REDIS_URL"] = redisURL }
         var settings = try sources.load { $0.productionProblems() }
         if let port = options.port { settings.port = port }
