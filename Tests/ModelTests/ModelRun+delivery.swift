@@ -1,0 +1,183 @@
+/// What nodes do.
+
+import Engine
+import RedisLink
+
+extension ModelRun {
+    func renew(_ node: Int, isFull: Bool) async throws {
+        let until = now - behind + Self.lease
+        let known = nodes[node].known.map(\.id)
+        let words = isFull ? ["\(nodes[node].lastRead)"] + known : ["extend"]
+        guard let answer = try await send(Scripts.renew, [nodes[node].name, "\(until)"] + words) else { return }
+        let given = model.renew(
+            nodes[node].name, until: until, lastRead: isFull ? nodes[node].lastRead : nil, known: Set(known), answer.now
+        )
+        try expect("renew", [answer.reply[0], answer.reply[3]], ["ok", "\(given)"])
+    }
+
+    /// Answers the round; nil where the node was refused.
+    @discardableResult
+    func claim(
+        _ node: Int, _ limits: ClaimLimits, isLost: Bool = false, round: String = ""
+    ) async throws -> String? {
+        let name = nodes[node].name, number = nodes[node].claim
+        let arguments = [
+            name, "\(number)", nodes[node].isUnanswered ? "resent" : "", "\(limits.capacity)", "\(limits.share)",
+            "\(limits.most)", "4000000", "\(limits.quantum)", "\(limits.lanes)", round,
+        ]
+        guard let answer = try await send(Scripts.claim, arguments) else { return nil }
+        if model.isExpired(name, answer.now) {
+            try expect("claim", answer.reply, ["expired"])
+            return nil
+        }
+        guard answer.values.count >= 3, answer.reply[0] == "ok" else { throw Difference("claim: \(answer.reply)") }
+        var claim = ClaimAnswer()
+        claim.round = answer.reply[1]
+        claim.isCapped = answer.reply[2] == "1"
+        claim.messages = answer.values.dropFirst(3).map { value in
+            let fields = (value.array ?? []).map(\.word)
+            guard fields.count == 7 else { return ClaimedMessage(id: "", place: "", fields: fields) }
+            return ClaimedMessage(id: fields[0], place: fields[1], fields: Array(fields[2...]))
+        }
+        let before = nodes[node].isUnanswered ? model.taken(by: name, claim: number) : []
+        if !before.isEmpty {
+            try expect("resent claim", claim.messages.map(\.place), before)
+        } else {
+            if model.messages.values.contains(where: { $0.queue != nil && $0.flow != nil }) { try await look(&claim) }
+            if let problem = model.claim(name, number: number, limits, claim, answer.now) { throw Difference(problem) }
+        }
+        if isLost {
+            nodes[node].isUnanswered = true
+            return claim.round
+        }
+        for message in claim.messages {
+            nodes[node].known.removeAll { $0.id == message.id }
+            nodes[node].known.append((message.id, message.place))
+        }
+        (nodes[node].lastRead, nodes[node].claim, nodes[node].isUnanswered) = (number, number + 1, false)
+        return claim.round
+    }
+
+    private func look(_ claim: inout ClaimAnswer) async throws {
+        for line in try await store.observe() {
+            let words = line.split(separator: " ").map(String.init)
+            if words[0] == "message" { claim.places[words[1]] = words[3] }
+            if words[0] == "waiting" { claim.waiting[words[1]] = Array(words[2...]) }
+        }
+    }
+
+    func promote(_ most: Int) async throws -> Int {
+        guard let answer = try await send(Scripts.promote, ["\(most)"]) else { return 0 }
+        let moved = model.promote(most, answer.now)
+        guard answer.reply[0] == "ok", let all = Int(answer.reply[1]), all >= moved else {
+            throw Difference("promote: \(answer.reply), and \(moved) were due")
+        }
+        // What the limit left may be earlier; a clock behind another's sees as ahead what has opened already.
+        if all < most, answer.now >= model.latestNow {
+            try expect("promote", [answer.reply[2]], [model.nextTime(answer.now).map { "\($0)" } ?? ""])
+        }
+        return all
+    }
+
+    func drain(_ node: Int) async throws {
+        try await renew(node, isFull: false)
+        for _ in 0..<100 where try await promote(200) == 0 { break }
+        var round = ""
+        for _ in 0..<200 {
+            guard let next = try await claim(node, ClaimLimits(), round: round) else { return }
+            if next == "" {
+                if let id = model.runnable(max(now - behind, model.lastClock)) {
+                    throw Difference("\(id) may run, and no claim takes it")
+                }
+                return
+            }
+            round = next == "new" ? "" : next
+        }
+        throw Difference("claims never see the ring's end")
+    }
+
+    func settle(_ node: Int, _ attempts: [Attempt], _ keeping: Keeping) async throws {
+        guard !nodes[node].known.isEmpty else { return }
+        var settled: [SettledAttempt] = []
+        for (index, attempt) in attempts.enumerated() {
+            let held = nodes[node].known[attempt.pick % nodes[node].known.count]
+            if settled.contains(where: { $0.id == held.id }) { continue }
+            settled.append(self.attempt(attempt, held, index))
+        }
+        try await settle(nodes[node].name, settled, keeping)
+        for attempt in settled {
+            nodes[node].known.removeAll { $0.place == attempt.place }
+            nodes[node].past.append((attempt.id, attempt.place))
+        }
+    }
+
+    func settleForeign(_ node: Int, _ pick: Int) async throws {
+        let others = nodes.indices.flatMap { $0 == node ? nodes[$0].past : nodes[$0].past + nodes[$0].known }
+        let known = nodes.indices.filter { $0 != node }.flatMap { nodes[$0].known }
+        let all = others + known
+        guard !all.isEmpty else { return }
+        let held = all[pick % all.count]
+        if nodes[node].known.contains(where: { $0.place == held.place }) { return }
+        try await settle(
+            nodes[node].name, [attempt(Attempt(pick: 0, step: .delivered, callbacks: [.host(9)]), held, 0)], Keeping())
+    }
+
+    private func attempt(_ attempt: Attempt, _ held: (id: String, place: String), _ index: Int) -> SettledAttempt {
+        let entry = held.place.split(separator: " ")[1].prefix { $0 != "-" }
+        let step: SettledAttempt.Step =
+            switch attempt.step {
+            case .delivered: .delivered
+            case .retry(let after): .retry(at: now + after)
+            case .dead: .dead("\(now)-\(entry)")
+            }
+        let callbacks = attempt.callbacks.enumerated().map { number, kind in
+            Parcel(
+                id: "cb_\(1000 + serial)_\(index)\(number)", kind: kind, limits: FlowLimits(parallelism: 1),
+                due: now, body: "answer")
+        }
+        return SettledAttempt(id: held.id, place: held.place, step: step, callbacks: callbacks)
+    }
+
+    private func settle(_ node: String, _ attempts: [SettledAttempt], _ keeping: Keeping) async throws {
+        var arguments = [
+            node, "\(keeping.milliseconds)", "\(keeping.bytes)", "\(QueueModel.endedFor)", "\(attempts.count)",
+        ]
+        for attempt in attempts {
+            let isDelivered = attempt.step == .delivered
+            arguments += [
+                attempt.id, attempt.place, attempt.step.word, isDelivered ? "decided" : "canceled", attempt.step.value,
+                isDelivered ? "200" : "500", "{}", "", isDelivered ? "" : "boom",
+                isDelivered ? "" : #"{"error":"boom","status":500}"#, "100", "\(attempt.callbacks.count)",
+            ]
+            for callback in attempt.callbacks {
+                let message = callback.message
+                arguments += [
+                    message.id, message.lane, "\(message.due)", message.request, callback.gate, message.body, "100",
+                ]
+            }
+        }
+        guard let answer = try await send(Scripts.settle, arguments) else { return }
+        try expect("settle", answer.reply, ["ok"] + model.settle(node, attempts, keeping, answer.now))
+        remember(Scripts.settle, arguments, .settle(node: node, attempts, keeping))
+    }
+
+    func reclaim(_ node: Int, _ most: Int) async throws {
+        let asked = now - behind
+        guard let answer = try await send(Scripts.reclaim, [nodes[node].name, "\(most)"]) else { return }
+        let count = model.reclaim(by: nodes[node].name, most: most, asked: asked, answer.now)
+        try expect("reclaim", answer.reply, ["ok", "\(count)", count >= most ? "1" : "0"])
+    }
+
+    func handBack(_ node: Int, _ most: Int) async throws {
+        guard let answer = try await send(Scripts.handBack, [nodes[node].name, "\(most)"]) else { return }
+        let (given, left) = model.handBack(nodes[node].name, most: most, answer.now)
+        try expect("hand back", answer.reply, ["ok", "\(given)", "\(left)"])
+        if left == 0 { crash(node) }
+    }
+
+    func crash(_ node: Int) {
+        let old = nodes[node]
+        nodes[node] = Node(name: newName())
+        nodes[node].past = old.past + old.known
+    }
+}

@@ -1,0 +1,156 @@
+/// Runs one sequence against the model and the real scripts, and says where they part.
+
+import Engine
+import RedisLink
+
+/// Where model and store part.
+struct Difference: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
+
+final class ModelRun {
+    /// A process as it knows itself.
+    struct Node {
+        var name: String
+        var claim = 1
+        var lastRead = 0
+        var isUnanswered = false
+        var known: [(id: String, place: String)] = []
+        var past: [(id: String, place: String)] = []
+    }
+
+    /// What another arrival of a call must answer.
+    enum Arrival {
+        case publish([Parcel])
+        case settle(node: String, [SettledAttempt], Keeping)
+        case retryDead([(dlqId: String, parcel: Parcel)], all: Bool)
+        /// It left a receipt.
+        case same([String])
+    }
+
+    struct Call {
+        var script: Script
+        var arguments: [String]
+        var sent: Int64
+        var arrival: Arrival
+    }
+
+    static let start: Int64 = 1_735_689_600_000
+    static let lease: Int64 = 10_000
+
+    let store: ModelStore
+    var model = QueueModel()
+    var now = ModelRun.start
+    var behind: Int64 = 0
+    var serial = 0
+    var nodes = (0..<3).map { Node(name: "n\($0)") }
+    var calls: [Call] = []
+    private var starts = 0
+    /// Compares everything behind each step; else now and then.
+    private let isThorough: Bool
+    private(set) var steps = 0
+
+    init(_ store: ModelStore, isThorough: Bool) { (self.store, self.isThorough) = (store, isThorough) }
+
+    /// The first difference, with the number of the step behind which it was seen; nil where there is none.
+    static func difference(
+        _ steps: [Step], on store: ModelStore, isThorough: Bool = false
+    ) async throws -> (text: String, step: Int)? {
+        try await store.empty()
+        let run = ModelRun(store, isThorough: isThorough)
+        do {
+            for step in steps { try await run.take(step) }
+            try await run.rest(from: (steps.map(\.serial).max() ?? 0) + 1)
+            return nil
+        } catch let difference as Difference {
+            return (difference.description, run.steps)
+        } catch let error as RedisError {
+            return ("\(error)", run.steps)
+        }
+    }
+
+    func take(_ step: Step) async throws {
+        (serial, behind) = (step.serial, step.behind)
+        steps += 1
+        try await perform(step.operation)
+        if isThorough || steps % 6 == 0 { try await compare(withAudit: isThorough || steps % 18 == 0) }
+    }
+
+    func compare(withAudit: Bool) async throws {
+        // Nobody has looked since time made a leap, which is no finding here.
+        let seen = try await store.observe(withAudit ? "audit" : "").filter { !$0.contains(", and still in ") }
+        try compare(seen, model.lines)
+    }
+
+    private func compare(_ seen: Set<String>, _ wanted: Set<String>) throws {
+        guard seen != wanted else { return }
+        let more = seen.subtracting(wanted).sorted().prefix(4).map { "\n  Redis: \($0)" }
+        let less = wanted.subtracting(seen).sorted().prefix(4).map { "\n  model: \($0)" }
+        throw Difference((more + less).joined())
+    }
+
+    /// Sends a call at the step's time. nil where the clock is refused, as the model says it must be.
+    func send(_ script: Script, _ arguments: [String]) async throws -> (
+        reply: [String], values: [RedisValue], now: Int64
+    )? {
+        let given = now - behind
+        let expected = model.clock(given)
+        let values = try await store.run(script, ["\(given)"] + arguments)
+        let reply = values.map(\.word)
+        guard let expected else {
+            if reply != ["clock", "\(model.lastClock)"] {
+                throw Difference("\(script.name) at \(given): \(reply), not clock")
+            }
+            return nil
+        }
+        return (reply, values, expected)
+    }
+
+    func expect(_ what: String, _ reply: [String], _ wanted: [String]) throws {
+        if reply != wanted { throw Difference("\(what): \(reply), not \(wanted)") }
+    }
+
+    func remember(_ script: Script, _ arguments: [String], _ arrival: Arrival) {
+        calls.append(Call(script: script, arguments: arguments, sent: now, arrival: arrival))
+    }
+
+    func newName() -> String {
+        starts += 1
+        return "n\(nodes.count + starts)"
+    }
+
+    /// Lets all that is left come to its end: nothing may stay, and the log must tell each message's whole story.
+    private func rest(from first: Int) async throws {
+        var serial = first
+        func take(_ operation: Operation) async throws {
+            try await self.take(Step(serial, operation))
+            serial += 1
+        }
+        for lane in model.gates.keys.sorted() {
+            let number = Int(lane.suffix(1)) ?? 0
+            for _ in 0..<50 where model.gates[lane]?.isDeleted == true { try await take(.sweep(number, most: 2)) }
+            try await take(.gate(lane.hasPrefix("queue:") ? .queue(number) : .flow(number), .resume))
+        }
+        for node in nodes.indices { try await take(.crash(node: node)) }
+        try await take(.wait(Self.lease + 1000))
+        for _ in 0..<200 {
+            try await take(.renew(node: 0, isFull: false))
+            try await take(.reclaim(node: 0, most: 100))
+            try await take(.drain(node: 0))
+            let known = nodes[0].known.count
+            if known > 0 {
+                let attempts = (0..<known).map { Attempt(pick: $0, step: .delivered) }
+                try await take(.settle(node: 0, attempts, Keeping()))
+            } else if model.messages.isEmpty {
+                break
+            } else {
+                try await take(.waitForNext)
+            }
+        }
+        try await compare(withAudit: true)
+        if let id = model.messages.keys.min() { throw Difference("\(id) never ends") }
+        let counts = model.events.flatMap { id, kinds in kinds.map { "event \(id) \($0.key) \($0.value)" } }
+        try compare(try await store.observe("events"), Set(counts))
+    }
+}

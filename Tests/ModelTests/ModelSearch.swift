@@ -1,0 +1,70 @@
+/// Runs seed after seed and tells of the sequences that show a difference, made short.
+
+import RedisLink
+import Synchronization
+
+struct ModelSearch {
+    /// Each has a Redis of its own.
+    var workers = 4
+    var changed: [Script] = []
+
+    private final class Progress: Sendable {
+        let state: Mutex<(next: UInt64, done: Int, report: String?)>
+        private let end: UInt64
+        private let deadline: ContinuousClock.Instant
+
+        init(from first: UInt64, atMost count: UInt64, seconds: Double) {
+            state = Mutex((first, 0, nil))
+            end = first &+ min(count, .max - first)
+            deadline = .now + .seconds(seconds)
+        }
+
+        func next() -> UInt64? {
+            state.withLock { state in
+                guard state.next < end, state.report == nil, ContinuousClock.now < deadline else { return nil }
+                defer { state.next += 1 }
+                return state.next
+            }
+        }
+
+        func note(_ report: String?) {
+            state.withLock { state in
+                state.done += 1
+                state.report = state.report ?? report
+            }
+        }
+    }
+
+    /// Ends at the first difference.
+    func run(
+        from first: UInt64, atMost count: UInt64, seconds: Double
+    ) async throws -> (count: Int, report: String?) {
+        let progress = Progress(from: first, atMost: count, seconds: seconds)
+        let changed = changed
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<workers {
+                group.addTask {
+                    let store = try ModelStore(changed: changed)
+                    while let seed = progress.next() { progress.note(try await Self.check(seed: seed, on: store)) }
+                    await store.close()
+                }
+            }
+            try await group.waitForAll()
+        }
+        return progress.state.withLock { ($0.done, $0.report) }
+    }
+
+    /// nil where model and store agree.
+    static func check(seed: UInt64, on store: ModelStore) async throws -> String? {
+        let steps = SequenceSource.steps(seed: seed)
+        guard let first = try await ModelRun.difference(steps, on: store) else { return nil }
+        let shrinker = Shrinker { steps in try await ModelRun.difference(steps, on: store, isThorough: true) != nil }
+        let short = try await shrinker.shrink(steps)
+        guard let last = try await ModelRun.difference(short, on: store, isThorough: true) else {
+            return "seed \(seed): \(first.text) behind step \(first.step), but not when it ran again"
+        }
+        let list = short.map { "    \($0)," }.joined(separator: "\n")
+        return
+            "seed \(seed), \(steps.count) steps, shrunk to \(short.count), at step \(last.step): \(last.text)\n\(list)"
+    }
+}

@@ -1,0 +1,78 @@
+/// What may happen to the store. Which message, node or call is meant is said by a number that picks among those there
+/// are, so that a sequence keeps its sense when others are taken out of it.
+
+struct PublishedMessage: Equatable {
+    var kind: Kind
+    var delay: Int64 = 0
+    var limits = FlowLimits()
+    /// 0 for none.
+    var dedup = 0
+}
+
+struct Attempt: Equatable {
+    enum Step: Equatable {
+        case delivered
+        /// After so many ms; 0 and less is at once.
+        case retry(Int64)
+        case dead
+    }
+
+    var pick: Int
+    var step: Step
+    var callbacks: [Kind] = []
+}
+
+enum Operation: Equatable {
+    /// One call: a message or a fan-out.
+    case publish([PublishedMessage], isShared: Bool)
+    /// A call that came lately comes again.
+    case resend(pick: Int)
+    case promote(most: Int)
+    case renew(node: Int, isFull: Bool)
+    case claim(node: Int, ClaimLimits, isLost: Bool)
+    /// Promotes all and claims to the end of the ring: then nothing that may run is left.
+    case drain(node: Int)
+    case settle(node: Int, [Attempt], Keeping)
+    /// A result that comes from a node which holds the message no more, or never did.
+    case settleForeign(node: Int, pick: Int)
+    /// The node ends without a word; another starts under a new name.
+    case crash(node: Int)
+    case reclaim(node: Int, most: Int)
+    case handBack(node: Int, most: Int)
+    /// The node loses its memory of a message.
+    case forget(node: Int, pick: Int)
+    case cancel([Int])
+    case gate(Kind, GateChange)
+    case deleteQueue(Int, most: Int)
+    case sweep(Int, most: Int)
+    case retryDead([Int], all: Bool, delay: Int64)
+    case dropDead([Int])
+    case putSchedule(Int, after: Int64)
+    case setSchedule(Int, ScheduleChange)
+    /// Fires what is due; the second caller read the same.
+    case fire([Kind], period: Int64, isRaced: Bool)
+    case collect(Keeping, deadFor: Int64)
+    case wait(Int64)
+    /// To the time of what comes next.
+    case waitForNext
+}
+
+enum ScheduleChange: String { case pause, resume, remove }
+
+/// One operation of a sequence: `serial` names what it makes, whatever else is in the sequence.
+struct Step: Equatable, CustomStringConvertible {
+    var serial: Int
+    var operation: Operation
+    /// How far the caller's clock lies behind, ms.
+    var behind: Int64 = 0
+
+    init(_ serial: Int, _ operation: Operation, behind: Int64 = 0) {
+        (self.serial, self.operation, self.behind) = (serial, operation, behind)
+    }
+
+    /// As it may stand in a test.
+    var description: String {
+        let text = "\(operation)".replacing("ModelTests.", with: "")
+        return "Step(\(serial), .\(text)" + (behind == 0 ? ")" : ", behind: \(behind))")
+    }
+}
