@@ -4,31 +4,31 @@ import Engine
 import RedisLink
 
 extension ModelRun {
-    func perform(_ operation: Operation) async throws {
+    func perform(_ operation: Operation) throws {
         switch operation {
-        case .publish(let messages, let isShared): try await publish(messages, isShared)
-        case .resend(let pick): try await resend(pick)
-        case .promote(let most): _ = try await promote(most)
-        case .renew(let node, let isFull): try await renew(node, isFull: isFull)
-        case .claim(let node, let limits, let isLost): try await claim(node, limits, isLost: isLost)
-        case .drain(let node): try await drain(node)
-        case .settle(let node, let attempts, let keeping): try await settle(node, attempts, keeping)
-        case .settleForeign(let node, let pick): try await settleForeign(node, pick)
+        case .publish(let messages, let isShared): try publish(messages, isShared)
+        case .resend(let pick): try resend(pick)
+        case .promote(let most): _ = try promote(most)
+        case .renew(let node, let isFull): try renew(node, isFull: isFull)
+        case .claim(let node, let limits, let isLost): try claim(node, limits, isLost: isLost)
+        case .drain(let node): try drain(node)
+        case .settle(let node, let attempts, let keeping): try settle(node, attempts, keeping)
+        case .settleForeign(let node, let pick): try settleForeign(node, pick)
         case .crash(let node): crash(node)
-        case .reclaim(let node, let most): try await reclaim(node, most)
-        case .handBack(let node, let most): try await handBack(node, most)
+        case .reclaim(let node, let most): try reclaim(node, most)
+        case .handBack(let node, let most): try handBack(node, most)
         case .forget(let node, let pick):
             if !nodes[node].known.isEmpty { nodes[node].known.remove(at: pick % nodes[node].known.count) }
-        case .cancel(let picks): try await cancel(picks)
-        case .gate(let kind, let change): try await self.change(kind, change)
-        case .deleteQueue(let queue, let most): try await delete("q\(queue)", "delete", most)
-        case .sweep(let queue, let most): try await delete("q\(queue)", "sweep", most)
-        case .retryDead(let picks, let all, let delay): try await retryDead(picks, all, delay)
-        case .dropDead(let picks): try await dropDead(picks)
-        case .putSchedule(let number, let after): try await putSchedule("s\(number)", now + after)
-        case .setSchedule(let number, let change): try await setSchedule("s\(number)", change)
-        case .fire(let kinds, let period, let isRaced): try await fire(kinds, period, isRaced)
-        case .collect(let keeping, let deadFor): try await collect(keeping, deadFor)
+        case .cancel(let picks): try cancel(picks)
+        case .gate(let kind, let change): try self.change(kind, change)
+        case .deleteQueue(let queue, let most): try delete("q\(queue)", "delete", most)
+        case .sweep(let queue, let most): try delete("q\(queue)", "sweep", most)
+        case .retryDead(let picks, let all, let delay): try retryDead(picks, all, delay)
+        case .dropDead(let picks): try dropDead(picks)
+        case .putSchedule(let number, let after): try putSchedule("s\(number)", now + after)
+        case .setSchedule(let number, let change): try setSchedule("s\(number)", change)
+        case .fire(let kinds, let period, let isRaced): try fire(kinds, period, isRaced)
+        case .collect(let keeping, let deadFor): try collect(keeping, deadFor)
         case .wait(let milliseconds): now += milliseconds
         case .waitForNext:
             let runs = model.schedules.values.filter { !$0.isPaused }.map(\.next).filter { $0 > now }
@@ -36,7 +36,7 @@ extension ModelRun {
         }
     }
 
-    private func publish(_ messages: [PublishedMessage], _ isShared: Bool) async throws {
+    private func publish(_ messages: [PublishedMessage], _ isShared: Bool) throws {
         let body = isShared ? "for all, \(serial % 2)" : "body of \(serial)"
         let parcels = messages.enumerated().map { index, message in
             var parcel = Parcel(
@@ -51,17 +51,17 @@ extension ModelRun {
             let message = parcel.message
             arguments += [message.id, message.lane, "\(message.due)", message.request, parcel.gate, parcel.dedup]
         }
-        guard let answer = try await send(Scripts.publish, arguments) else { return }
+        guard let answer = try send(Scripts.publish, arguments) else { return }
         try expect("publish", answer.reply, ["ok", model.publish(parcels, answer.now)])
         remember(Scripts.publish, arguments, .publish(parcels))
     }
 
     /// A call comes again whose reply was lost; callers give up after half the time for which ended ids are known.
-    private func resend(_ pick: Int) async throws {
+    private func resend(_ pick: Int) throws {
         let recent = calls.filter { now - $0.sent <= QueueModel.endedFor / 2 }
         guard !recent.isEmpty else { return }
         let call = recent[pick % recent.count]
-        guard let answer = try await send(call.script, call.arguments) else { return }
+        guard let answer = try send(call.script, call.arguments) else { return }
         let wanted: [String] =
             switch call.arrival {
             case .publish(let parcels): ["ok", model.publish(parcels, answer.now)]
@@ -73,17 +73,17 @@ extension ModelRun {
         try expect("\(call.script.name) again", answer.reply, wanted)
     }
 
-    private func cancel(_ picks: [Int]) async throws {
+    private func cancel(_ picks: [Int]) throws {
         let ids = model.events.keys.sorted()
         let chosen = picks.map { ids.isEmpty || $0 >= 1000 ? "msg_none" : ids[$0 % ids.count] }
         let arguments = ["call-\(serial)"] + chosen
-        guard let answer = try await send(Scripts.cancel, arguments) else { return }
+        guard let answer = try send(Scripts.cancel, arguments) else { return }
         let reply = ["ok", "\(model.cancel(chosen, answer.now))"]
         try expect("cancel", answer.reply, reply)
         remember(Scripts.cancel, arguments, .same(reply))
     }
 
-    private func change(_ kind: Kind, _ change: GateChange) async throws {
+    private func change(_ kind: Kind, _ change: GateChange) throws {
         let lane: String, name: String
         switch kind {
         case .queue(let number): (lane, name) = ("queue:q\(number)", "q\(number)")
@@ -103,22 +103,22 @@ extension ModelRun {
             case .reset: ["reset", "", "", ""]
             }
         let arguments = [lane] + words + [name, "call-\(serial)"]
-        guard let answer = try await send(Scripts.gateSet, arguments) else { return }
+        guard let answer = try send(Scripts.gateSet, arguments) else { return }
         let wanted = model.change(lane, change, answer.now)
         try expect("change of \(lane)", answer.reply, [wanted])
         if wanted == "ok" { remember(Scripts.gateSet, arguments, .same(["ok"])) }
     }
 
-    private func delete(_ queue: String, _ verb: String, _ most: Int) async throws {
+    private func delete(_ queue: String, _ verb: String, _ most: Int) throws {
         let arguments = [queue, verb, "\(most)", "call-\(serial)"]
-        guard let answer = try await send(Scripts.queueDelete, arguments) else { return }
+        guard let answer = try send(Scripts.queueDelete, arguments) else { return }
         let known = verb == "sweep" || model.deleteQueue(queue)
         guard known else { return try expect("delete of \(queue)", answer.reply, ["ok", "0", "0"]) }
         guard answer.reply.count == 3, let cancelled = Int(answer.reply[1]) else {
             throw Difference("delete: \(answer.reply)")
         }
         let living = Set(
-            try await store.observe().compactMap { line -> String? in
+            try store.observe().compactMap { line -> String? in
                 line.hasPrefix("message ") ? String(line.split(separator: " ")[1]) : nil
             })
         let problem = model.sweep(
@@ -128,7 +128,7 @@ extension ModelRun {
         if verb == "delete" { remember(Scripts.queueDelete, arguments, .same(answer.reply)) }
     }
 
-    private func retryDead(_ picks: [Int], _ all: Bool, _ delay: Int64) async throws {
+    private func retryDead(_ picks: [Int], _ all: Bool, _ delay: Int64) throws {
         let known = model.dead.keys.sorted()
         var items: [(dlqId: String, parcel: Parcel)] = []
         for (index, pick) in picks.enumerated() {
@@ -149,28 +149,28 @@ extension ModelRun {
             let message = parcel.message
             arguments += [dlqId, message.id, message.lane, "\(message.due)", message.request, parcel.gate, "100"]
         }
-        guard let answer = try await send(Scripts.deadRetry, arguments) else { return }
+        guard let answer = try send(Scripts.deadRetry, arguments) else { return }
         try expect("dead retry", answer.reply, model.retryDead(items, all: all, answer.now))
         // Those that were not there may have come since: another arrival need not answer the same for them.
         if !answer.reply.contains("gone") { remember(Scripts.deadRetry, arguments, .retryDead(items, all: all)) }
     }
 
-    private func dropDead(_ picks: [Int]) async throws {
+    private func dropDead(_ picks: [Int]) throws {
         let known = model.dead.keys.sorted()
         let ids = picks.map { known.isEmpty || $0 >= 1000 ? "1-1" : known[$0 % known.count] }
         let arguments = ["call-\(serial)"] + ids
-        guard let answer = try await send(Scripts.deadDrop, arguments) else { return }
+        guard let answer = try send(Scripts.deadDrop, arguments) else { return }
         let reply = ["ok", "\(model.dropDead(ids))"]
         try expect("dead drop", answer.reply, reply)
         remember(Scripts.deadDrop, arguments, .same(reply))
     }
 
-    private func putSchedule(_ id: String, _ next: Int64) async throws {
+    private func putSchedule(_ id: String, _ next: Int64) throws {
         let arguments = [
             "call-\(serial)", id, "* * * * *", "\(next)", "", "", #"{"url":"http://x/s"}"#, "body", "", "600000", "0",
             "", "0",
         ]
-        guard let answer = try await send(Scripts.schedulePut, arguments) else { return }
+        guard let answer = try send(Scripts.schedulePut, arguments) else { return }
         guard answer.reply.count == 2, answer.reply[0] == "ok" else {
             throw Difference("schedule put: \(answer.reply)")
         }
@@ -178,11 +178,11 @@ extension ModelRun {
         remember(Scripts.schedulePut, arguments, .same(answer.reply))
     }
 
-    private func setSchedule(_ id: String, _ change: ScheduleChange) async throws {
+    private func setSchedule(_ id: String, _ change: ScheduleChange) throws {
         let next = now + 60_000
         let revision = model.schedules[id]?.revision ?? ""
         let arguments = [id, change.rawValue, revision, "\(next)", "call-\(serial)"]
-        guard let answer = try await send(Scripts.scheduleSet, arguments) else { return }
+        guard let answer = try send(Scripts.scheduleSet, arguments) else { return }
         guard let schedule = model.schedules[id] else { return try expect("schedule set", answer.reply, ["missing"]) }
         try expect("schedule set", answer.reply, ["ok"])
         let isChanged = change == .remove || schedule.isPaused == (change == .resume)
@@ -195,15 +195,15 @@ extension ModelRun {
             model.schedules[id]?.next = next
         }
         if change != .remove {
-            let new = try await store.field("schedule:\(id)", "revision")
+            let new = try store.field("schedule:\(id)", "revision")
             if new == revision { throw Difference("schedule \(id) was changed and keeps its revision") }
             model.schedules[id]?.revision = new
             remember(Scripts.scheduleSet, arguments, .same(["ok"]))
         }
     }
 
-    private func fire(_ kinds: [Kind], _ period: Int64, _ isRaced: Bool) async throws {
-        guard let read = try await send(Scripts.scheduleDue, ["100", "1000000"]) else { return }
+    private func fire(_ kinds: [Kind], _ period: Int64, _ isRaced: Bool) throws {
+        guard let read = try send(Scripts.scheduleDue, ["100", "1000000"]) else { return }
         let due = model.dueSchedules(read.now)
         let later = model.schedules.values.filter { !$0.isPaused && $0.next > read.now }.map(\.next).min()
         let seen = read.values.dropFirst(2).map { ($0.array ?? []).prefix(3).map(\.word) }
@@ -231,7 +231,7 @@ extension ModelRun {
                 }
                 parcels.append(run)
             }
-            guard let answer = try await send(Scripts.scheduleFire, arguments) else { return }
+            guard let answer = try send(Scripts.scheduleFire, arguments) else { return }
             let wanted = due.enumerated().map { index, item in
                 model.fire(
                     item.id, read: item.schedule, next: now + period * Int64(index + 1), missed: 1, parcels[index],
@@ -241,9 +241,9 @@ extension ModelRun {
         }
     }
 
-    private func collect(_ keeping: Keeping, _ deadFor: Int64) async throws {
+    private func collect(_ keeping: Keeping, _ deadFor: Int64) throws {
         let arguments = ["\(keeping.milliseconds)", "\(QueueModel.endedFor)", "\(deadFor)", "1000000000000", "1000"]
-        guard let answer = try await send(Scripts.collect, arguments) else { return }
+        guard let answer = try send(Scripts.collect, arguments) else { return }
         model.collect(keeping, deadFor: deadFor, answer.now)
     }
 }

@@ -4,11 +4,11 @@ import Engine
 import RedisLink
 
 extension ModelRun {
-    func renew(_ node: Int, isFull: Bool) async throws {
+    func renew(_ node: Int, isFull: Bool) throws {
         let until = now - behind + Self.lease
         let known = nodes[node].known.map(\.id)
         let words = isFull ? ["\(nodes[node].lastRead)"] + known : ["extend"]
-        guard let answer = try await send(Scripts.renew, [nodes[node].name, "\(until)"] + words) else { return }
+        guard let answer = try send(Scripts.renew, [nodes[node].name, "\(until)"] + words) else { return }
         let given = model.renew(
             nodes[node].name, until: until, lastRead: isFull ? nodes[node].lastRead : nil, known: Set(known), answer.now
         )
@@ -19,13 +19,13 @@ extension ModelRun {
     @discardableResult
     func claim(
         _ node: Int, _ limits: ClaimLimits, isLost: Bool = false, round: String = ""
-    ) async throws -> String? {
+    ) throws -> String? {
         let name = nodes[node].name, number = nodes[node].claim
         let arguments = [
             name, "\(number)", nodes[node].isUnanswered ? "resent" : "", "\(limits.capacity)", "\(limits.share)",
             "\(limits.most)", "4000000", "\(limits.quantum)", "\(limits.lanes)", round,
         ]
-        guard let answer = try await send(Scripts.claim, arguments) else { return nil }
+        guard let answer = try send(Scripts.claim, arguments) else { return nil }
         if model.isExpired(name, answer.now) {
             try expect("claim", answer.reply, ["expired"])
             return nil
@@ -43,7 +43,7 @@ extension ModelRun {
         if !before.isEmpty {
             try expect("resent claim", claim.messages.map(\.place), before)
         } else {
-            if model.messages.values.contains(where: { $0.queue != nil && $0.flow != nil }) { try await look(&claim) }
+            if model.messages.values.contains(where: { $0.queue != nil && $0.flow != nil }) { try look(&claim) }
             if let problem = model.claim(name, number: number, limits, claim, answer.now) { throw Difference(problem) }
         }
         if isLost {
@@ -58,16 +58,16 @@ extension ModelRun {
         return claim.round
     }
 
-    private func look(_ claim: inout ClaimAnswer) async throws {
-        for line in try await store.observe() {
+    private func look(_ claim: inout ClaimAnswer) throws {
+        for line in try store.observe() {
             let words = line.split(separator: " ").map(String.init)
             if words[0] == "message" { claim.places[words[1]] = words[3] }
             if words[0] == "waiting" { claim.waiting[words[1]] = Array(words[2...]) }
         }
     }
 
-    func promote(_ most: Int) async throws -> Int {
-        guard let answer = try await send(Scripts.promote, ["\(most)"]) else { return 0 }
+    func promote(_ most: Int) throws -> Int {
+        guard let answer = try send(Scripts.promote, ["\(most)"]) else { return 0 }
         let moved = model.promote(most, answer.now)
         guard answer.reply[0] == "ok", let all = Int(answer.reply[1]), all >= moved else {
             throw Difference("promote: \(answer.reply), and \(moved) were due")
@@ -79,12 +79,12 @@ extension ModelRun {
         return all
     }
 
-    func drain(_ node: Int) async throws {
-        try await renew(node, isFull: false)
-        for _ in 0..<100 where try await promote(200) == 0 { break }
+    func drain(_ node: Int) throws {
+        try renew(node, isFull: false)
+        for _ in 0..<100 where try promote(200) == 0 { break }
         var round = ""
         for _ in 0..<200 {
-            guard let next = try await claim(node, ClaimLimits(), round: round) else { return }
+            guard let next = try claim(node, ClaimLimits(), round: round) else { return }
             if next == "" {
                 if let id = model.runnable(max(now - behind, model.lastClock)) {
                     throw Difference("\(id) may run, and no claim takes it")
@@ -96,7 +96,7 @@ extension ModelRun {
         throw Difference("claims never see the ring's end")
     }
 
-    func settle(_ node: Int, _ attempts: [Attempt], _ keeping: Keeping) async throws {
+    func settle(_ node: Int, _ attempts: [Attempt], _ keeping: Keeping) throws {
         guard !nodes[node].known.isEmpty else { return }
         var settled: [SettledAttempt] = []
         for (index, attempt) in attempts.enumerated() {
@@ -104,21 +104,21 @@ extension ModelRun {
             if settled.contains(where: { $0.id == held.id }) { continue }
             settled.append(self.attempt(attempt, held, index))
         }
-        try await settle(nodes[node].name, settled, keeping)
+        try settle(nodes[node].name, settled, keeping)
         for attempt in settled {
             nodes[node].known.removeAll { $0.place == attempt.place }
             nodes[node].past.append((attempt.id, attempt.place))
         }
     }
 
-    func settleForeign(_ node: Int, _ pick: Int) async throws {
+    func settleForeign(_ node: Int, _ pick: Int) throws {
         let others = nodes.indices.flatMap { $0 == node ? nodes[$0].past : nodes[$0].past + nodes[$0].known }
         let known = nodes.indices.filter { $0 != node }.flatMap { nodes[$0].known }
         let all = others + known
         guard !all.isEmpty else { return }
         let held = all[pick % all.count]
         if nodes[node].known.contains(where: { $0.place == held.place }) { return }
-        try await settle(
+        try settle(
             nodes[node].name, [attempt(Attempt(pick: 0, step: .delivered, callbacks: [.host(9)]), held, 0)], Keeping())
     }
 
@@ -138,7 +138,7 @@ extension ModelRun {
         return SettledAttempt(id: held.id, place: held.place, step: step, callbacks: callbacks)
     }
 
-    private func settle(_ node: String, _ attempts: [SettledAttempt], _ keeping: Keeping) async throws {
+    private func settle(_ node: String, _ attempts: [SettledAttempt], _ keeping: Keeping) throws {
         var arguments = [
             node, "\(keeping.milliseconds)", "\(keeping.bytes)", "\(QueueModel.endedFor)", "\(attempts.count)",
         ]
@@ -156,20 +156,20 @@ extension ModelRun {
                 ]
             }
         }
-        guard let answer = try await send(Scripts.settle, arguments) else { return }
+        guard let answer = try send(Scripts.settle, arguments) else { return }
         try expect("settle", answer.reply, ["ok"] + model.settle(node, attempts, keeping, answer.now))
         remember(Scripts.settle, arguments, .settle(node: node, attempts, keeping))
     }
 
-    func reclaim(_ node: Int, _ most: Int) async throws {
+    func reclaim(_ node: Int, _ most: Int) throws {
         let asked = now - behind
-        guard let answer = try await send(Scripts.reclaim, [nodes[node].name, "\(most)"]) else { return }
+        guard let answer = try send(Scripts.reclaim, [nodes[node].name, "\(most)"]) else { return }
         let count = model.reclaim(by: nodes[node].name, most: most, asked: asked, answer.now)
         try expect("reclaim", answer.reply, ["ok", "\(count)", count >= most ? "1" : "0"])
     }
 
-    func handBack(_ node: Int, _ most: Int) async throws {
-        guard let answer = try await send(Scripts.handBack, [nodes[node].name, "\(most)"]) else { return }
+    func handBack(_ node: Int, _ most: Int) throws {
+        guard let answer = try send(Scripts.handBack, [nodes[node].name, "\(most)"]) else { return }
         let (given, left) = model.handBack(nodes[node].name, most: most, answer.now)
         try expect("hand back", answer.reply, ["ok", "\(given)", "\(left)"])
         if left == 0 { crash(node) }

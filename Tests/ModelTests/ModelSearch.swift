@@ -5,7 +5,7 @@ import Synchronization
 
 struct ModelSearch {
     /// Each has a Redis of its own.
-    var workers = 4
+    var workers = 2
     var changed: [Script] = []
 
     private final class Progress: Sendable {
@@ -45,8 +45,7 @@ struct ModelSearch {
             for _ in 0..<workers {
                 group.addTask {
                     let store = try ModelStore(changed: changed)
-                    while let seed = progress.next() { progress.note(try await Self.check(seed: seed, on: store)) }
-                    await store.close()
+                    while let seed = progress.next() { progress.note(try Self.check(seed: seed, on: store)) }
                 }
             }
             try await group.waitForAll()
@@ -55,12 +54,12 @@ struct ModelSearch {
     }
 
     /// nil where model and store agree.
-    static func check(seed: UInt64, on store: ModelStore) async throws -> String? {
+    static func check(seed: UInt64, on store: ModelStore) throws -> String? {
         let steps = SequenceSource.steps(seed: seed)
-        guard let first = try await ModelRun.difference(steps, on: store) else { return nil }
-        let shrinker = Shrinker { steps in try await ModelRun.difference(steps, on: store, isThorough: true) != nil }
-        let short = try await shrinker.shrink(steps)
-        guard let last = try await ModelRun.difference(short, on: store, isThorough: true) else {
+        guard let first = try ModelRun.difference(steps, on: store) else { return nil }
+        let shrinker = Shrinker { steps in try ModelRun.difference(steps, on: store, isThorough: true) != nil }
+        let short = try shrinker.shrink(steps)
+        guard let last = try ModelRun.difference(short, on: store, isThorough: true) else {
             return "seed \(seed): \(first.text) behind step \(first.step), but not when it ran again"
         }
         let list = short.map { "    \($0)," }.joined(separator: "\n")

@@ -1,40 +1,72 @@
 /// The real scripts over a real Redis, emptied for each sequence.
 
+import CHiredis
 import Engine
 import Foundation
-import RedisLink
 import TestSupport
 
-final class ModelStore: Sendable {
-    private let redis: TestRedis
+@testable import RedisLink
+
+/// Calls hiredis and waits: behind an event loop, a sequence of a hundred small calls takes twice the time.
+final class ModelStore {
+    private let server: RedisServerProcess
+    private let link: UnsafeMutablePointer<redisContext>
     private let observation: Script
     private let changed: [String: Script]
 
     /// - Parameter changed: scripts that stand for those of the same name.
     init(changed: [Script] = []) throws {
-        redis = try TestRedis()
+        var options = RedisServerProcess.Options()
+        options.appendOnly = false
+        server = try RedisServerProcess(options)
+        guard let link = redisConnectUnix(server.socketPath) else { throw RedisError.notSent("no memory") }
+        self.link = link
         let audit = Contract.top.appendingPathComponent("lua/inspect/audit.lua")
         observation = Script(
             name: "observation", source: Observation.source(audit: try String(contentsOf: audit, encoding: .utf8)))
         self.changed = Dictionary(uniqueKeysWithValues: changed.map { ($0.name, $0) })
     }
 
-    func empty() async throws { try await redis.send("FLUSHALL") }
-    func close() async { await redis.close() }
+    deinit {
+        redisFree(link)
+        server.close()
+    }
 
-    func run(_ script: Script, _ arguments: [String]) async throws -> [RedisValue] {
-        let reply = try await redis.client.run(
-            changed[script.name] ?? script, keys: ["roost:{0}"], arguments: arguments.map(RedisPart.text))
+    func empty() throws { _ = try send([.text("FLUSHALL")]) }
+
+    func run(_ script: Script, _ arguments: [String]) throws -> [RedisValue] {
+        let script = changed[script.name] ?? script
+        let words = ["EVALSHA", script.digest, "1", "roost:{0}"] + arguments
+        var reply: RedisValue
+        do {
+            reply = try send(words.map(RedisPart.text))
+        } catch {
+            guard error.isNoScript else { throw error }
+            _ = try send([.text("SCRIPT"), .text("LOAD"), .text(script.source)])
+            reply = try send(words.map(RedisPart.text))
+        }
         return reply.array ?? [reply]
     }
 
-    func observe(_ what: String = "") async throws -> Set<String> {
-        let reply = try await redis.client.run(observation, keys: ["roost:{0}"], arguments: [.text(what)])
-        return Set(reply.array?.compactMap(\.string) ?? [])
+    func observe(_ what: String = "") throws -> Set<String> { Set(try run(observation, [what]).compactMap(\.string)) }
+
+    func field(_ key: String, _ field: String) throws -> String {
+        try send([.text("HGET"), .text("roost:{0}:\(key)"), .text(field)]).string ?? ""
     }
 
-    func field(_ key: String, _ field: String) async throws -> String {
-        try await redis.send("HGET", "roost:{0}:\(key)", field).string ?? ""
+    private func send(_ words: [RedisPart]) throws(RedisError) -> RedisValue {
+        let command = RedisCommand(parts: words).encoded
+        let isAppended = command.withUnsafeBytes { bytes in
+            redisAppendFormattedCommand(link, bytes.bindMemory(to: CChar.self).baseAddress, bytes.count) == REDIS_OK
+        }
+        var found: UnsafeMutableRawPointer?
+        guard isAppended, redisGetReply(link, &found) == REDIS_OK, let found else {
+            throw .outcomeUnknown("Redis has gone")
+        }
+        defer { freeReplyObject(found) }
+        let value = RedisValue(UnsafePointer(found.assumingMemoryBound(to: redisReply.self)))
+        if case .error(let text) = value { throw .server(text) }
+        return value
     }
 }
 

@@ -2,34 +2,34 @@
 
 struct Shrinker {
     /// Whether a sequence still shows a difference.
-    let fails: ([Step]) async throws -> Bool
+    let fails: ([Step]) throws -> Bool
 
-    func shrink(_ steps: [Step]) async throws -> [Step] {
+    func shrink(_ steps: [Step]) throws -> [Step] {
         var steps = steps
         var before: [Step] = []
         for _ in 0..<6 where steps != before {
             before = steps
-            try await removeChunks(&steps)
-            try await simplify(&steps)
+            try removeChunks(&steps)
+            try simplify(&steps)
         }
         return steps
     }
 
-    private func removeChunks(_ steps: inout [Step]) async throws {
+    private func removeChunks(_ steps: inout [Step]) throws {
         var size = max(steps.count / 2, 1)
         while true {
             var at = 0
             while at < steps.count {
                 var fewer = steps
                 fewer.removeSubrange(at..<min(at + size, steps.count))
-                if try await fails(fewer) { steps = fewer } else { at += size }
+                if try fails(fewer) { steps = fewer } else { at += size }
             }
             if size == 1 { return }
             size = max(size / 2, 1)
         }
     }
 
-    private func simplify(_ steps: inout [Step]) async throws {
+    private func simplify(_ steps: inout [Step]) throws {
         for index in steps.indices {
             var tried = true
             while tried {
@@ -37,7 +37,7 @@ struct Shrinker {
                 for operation in steps[index].operation.plainer {
                     var plainer = steps
                     plainer[index].operation = operation
-                    if try await fails(plainer) {
+                    if try fails(plainer) {
                         (steps, tried) = (plainer, true)
                         break
                     }
@@ -46,7 +46,7 @@ struct Shrinker {
             guard steps[index].behind != 0 else { continue }
             var plainer = steps
             plainer[index].behind = 0
-            if try await fails(plainer) { steps = plainer }
+            if try fails(plainer) { steps = plainer }
         }
     }
 }
