@@ -70,8 +70,9 @@ if more == 0 then
   if redis.call('SISMEMBER', key('queues'), name) == 0 and tonumber(redis.call('HGET', gate, 'messages') or '0') <= 0 then
     redis.call('DEL', gate)
   end
-  touch(lane)
 end
+-- The first page closes the gate, the last one opens it.
+touch(lane)
 finish(now)
 if ARGV[3] == 'delete' then redis.call('SET', key('receipt', ARGV[5]), cancelled .. ' ' .. more, 'PX', 120000) end
 return { 'ok', cancelled, more }
