@@ -6,7 +6,9 @@ import RedisLink
 extension ModelRun {
     func perform(_ operation: Operation) throws {
         switch operation {
-        case .publish(let messages, let isShared): try publish(messages, isShared)
+        case .publish(let messages, let isShared, let topic, let isOld, let mostQueues):
+            try publish(messages, isShared, topic, isOld: isOld, mostQueues)
+        case .editTopic(let topic, let isRemoved): try editTopic("t\(topic)", isRemoved)
         case .resend(let pick): try resend(pick)
         case .promote(let most): _ = try promote(most)
         case .renew(let node, let isFull): try renew(node, isFull: isFull)
@@ -23,12 +25,17 @@ extension ModelRun {
         case .gate(let kind, let change): try self.change(kind, change)
         case .deleteQueue(let queue, let most): try delete("q\(queue)", "delete", most)
         case .sweep(let queue, let most): try delete("q\(queue)", "sweep", most)
-        case .retryDead(let picks, let all, let delay): try retryDead(picks, all, delay)
+        case .retryDead(let picks, let all, let delay, let to): try retryDead(picks, all, delay, to)
         case .dropDead(let picks): try dropDead(picks)
         case .putSchedule(let number, let after): try putSchedule("s\(number)", now + after)
         case .setSchedule(let number, let change): try setSchedule("s\(number)", change)
         case .fire(let kinds, let period, let isRaced): try fire(kinds, period, isRaced)
         case .collect(let keeping, let deadFor): try collect(keeping, deadFor)
+        case .read: try read()
+        case .stepBack(let milliseconds): try stepBack(milliseconds)
+        case .limitLog(let bytes):
+            countsEvents = false
+            try store.limitLog(bytes)
         case .wait(let milliseconds): now += milliseconds
         case .waitForNext:
             let runs = model.schedules.values.filter { !$0.isPaused }.map(\.next).filter { $0 > now }
@@ -36,7 +43,9 @@ extension ModelRun {
         }
     }
 
-    private func publish(_ messages: [PublishedMessage], _ isShared: Bool) throws {
+    private func publish(
+        _ messages: [PublishedMessage], _ isShared: Bool, _ topic: Int, isOld: Bool, _ mostQueues: Int
+    ) throws {
         let body = isShared ? "for all, \(serial % 2)" : "body of \(serial)"
         let parcels = messages.enumerated().map { index, message in
             var parcel = Parcel(
@@ -45,15 +54,33 @@ extension ModelRun {
             if message.dedup > 0 { parcel.dedup = "d\(message.dedup)" }
             return parcel
         }
-        var arguments = ["\(QueueModel.endedFor)", "\(QueueModel.window)", "0", "1", "", "", body]
+        var item = PublishedItem(parcels: parcels, mostQueues: mostQueues)
+        if topic > 0 {
+            let name = "t\(topic)"
+            item.topic = (name, (isOld ? oldTopics[name] : model.topics[name]) ?? "1")
+        }
+        var arguments = ["\(QueueModel.endedFor)", "\(QueueModel.window)", "\(mostQueues)", "1"]
+        arguments += [item.topic?.name ?? "", item.topic?.revision ?? "", body]
         arguments += [isShared ? "shared-\(serial % 2)" : "", "100", "\(parcels.count)"]
         for parcel in parcels {
             let message = parcel.message
             arguments += [message.id, message.lane, "\(message.due)", message.request, parcel.gate, parcel.dedup]
         }
         guard let answer = try send(Scripts.publish, arguments) else { return }
-        try expect("publish", answer.reply, ["ok", model.publish(parcels, answer.now)])
-        remember(Scripts.publish, arguments, .publish(parcels))
+        try expect("publish", answer.reply, ["ok", model.publish(item, answer.now)])
+        remember(Scripts.publish, arguments, .publish(item))
+    }
+
+    private func editTopic(_ name: String, _ isRemoved: Bool) throws {
+        let revision = model.topics[name] ?? ""
+        let arguments = ["call-\(serial)", name, revision, isRemoved ? "" : "[]", "", "\(now)", "0"]
+        guard let answer = try send(Scripts.topicEdit, arguments) else { return }
+        guard answer.reply.count == 2, answer.reply[0] == "ok", answer.reply[1] != revision else {
+            throw Difference("topic edit: \(answer.reply)")
+        }
+        oldTopics[name] = revision
+        model.topics[name] = isRemoved ? nil : answer.reply[1]
+        remember(Scripts.topicEdit, arguments, .same(answer.reply))
     }
 
     /// A call comes again whose reply was lost; callers give up after half the time for which ended ids are known.
@@ -64,7 +91,7 @@ extension ModelRun {
         guard let answer = try send(call.script, call.arguments) else { return }
         let wanted: [String] =
             switch call.arrival {
-            case .publish(let parcels): ["ok", model.publish(parcels, answer.now)]
+            case .publish(let item): ["ok", model.publish(item, answer.now)]
             case .settle(let node, let attempts, let keeping):
                 ["ok"] + model.settle(node, attempts, keeping, answer.now)
             case .retryDead(let items, let all): model.retryDead(items, all: all, answer.now)
@@ -128,7 +155,7 @@ extension ModelRun {
         if verb == "delete" { remember(Scripts.queueDelete, arguments, .same(answer.reply)) }
     }
 
-    private func retryDead(_ picks: [Int], _ all: Bool, _ delay: Int64) throws {
+    private func retryDead(_ picks: [Int], _ all: Bool, _ delay: Int64, _ to: Kind?) throws {
         let known = model.dead.keys.sorted()
         var items: [(dlqId: String, parcel: Parcel)] = []
         for (index, pick) in picks.enumerated() {
@@ -140,7 +167,12 @@ extension ModelRun {
                 due: now + delay,
                 body: "")
             if let old {
-                (parcel.message.lane, parcel.message.queue, parcel.message.flow) = (old.lane, old.queue, old.flow)
+                // What it had stays where the request says nothing else.
+                let new = to.map { Parcel(id: "", kind: $0, limits: FlowLimits(), due: 0, body: "").message }
+                parcel.message.queue = new?.queue ?? old.queue
+                parcel.message.flow = new?.flow ?? old.flow
+                parcel.message.lane =
+                    parcel.message.queue.map { "queue:\($0)" } ?? parcel.message.flow.map { "flow:\($0)" } ?? old.lane
             }
             items.append((dlqId, parcel))
         }

@@ -23,7 +23,7 @@ extension ModelRun {
         let name = nodes[node].name, number = nodes[node].claim
         let arguments = [
             name, "\(number)", nodes[node].isUnanswered ? "resent" : "", "\(limits.capacity)", "\(limits.share)",
-            "\(limits.most)", "4000000", "\(limits.quantum)", "\(limits.lanes)", round,
+            "\(limits.most)", "\(limits.bytes)", "\(limits.quantum)", "\(limits.lanes)", round,
         ]
         guard let answer = try send(Scripts.claim, arguments) else { return nil }
         if model.isExpired(name, answer.now) {
@@ -43,7 +43,9 @@ extension ModelRun {
         if !before.isEmpty {
             try expect("resent claim", claim.messages.map(\.place), before)
         } else {
-            if model.messages.values.contains(where: { $0.queue != nil && $0.flow != nil }) { try look(&claim) }
+            if model.messages.values.contains(where: { $0.queue != nil && $0.flow != nil && $0.state == .waiting }) {
+                try look(&claim)
+            }
             if let problem = model.claim(name, number: number, limits, claim, answer.now) { throw Difference(problem) }
         }
         if isLost {

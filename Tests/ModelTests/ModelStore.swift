@@ -54,6 +54,10 @@ final class ModelStore {
         try send([.text("HGET"), .text("roost:{0}:\(key)"), .text(field)]).string ?? ""
     }
 
+    func limitLog(_ bytes: Int) throws {
+        _ = try send([.text("HSET"), .text("roost:{0}:log"), .text("limit"), .integer(Int64(bytes))])
+    }
+
     private func send(_ words: [RedisPart]) throws(RedisError) -> RedisValue {
         let command = RedisCommand(parts: words).encoded
         let isAppended = command.withUnsafeBytes { bytes in

@@ -49,6 +49,9 @@ struct Mutation: Sendable, CustomTestStringConvertible {
             ""),
         Mutation(
             "a retry behind a flow key keeps its slot", Scripts.settle, "  free_flow(id, r[2])\nend", "end"),
+        Mutation(
+            "a queue that is being deleted stays in the ring", Scripts.queueDelete, "\ntouch(lane)\nfinish(now)",
+            "\nif more == 0 then touch(lane) end\nfinish(now)"),
     ]
 
     @Test(arguments: mutations) func aMistakeIsFound(_ mutation: Mutation) async throws {

@@ -24,7 +24,12 @@ struct Attempt: Equatable {
 
 enum Operation: Equatable {
     /// One call: a message or a fan-out.
-    case publish([PublishedMessage], isShared: Bool)
+    ///
+    /// - Parameters:
+    ///   - topic: what it is sent to, 0 for none; its revision is the one last seen, or an old one.
+    ///   - mostQueues: as many as there may be, 0 for any number.
+    case publish([PublishedMessage], isShared: Bool, topic: Int = 0, isOld: Bool = false, mostQueues: Int = 0)
+    case editTopic(Int, isRemoved: Bool)
     /// A call that came lately comes again.
     case resend(pick: Int)
     case promote(most: Int)
@@ -45,13 +50,20 @@ enum Operation: Equatable {
     case gate(Kind, GateChange)
     case deleteQueue(Int, most: Int)
     case sweep(Int, most: Int)
-    case retryDead([Int], all: Bool, delay: Int64)
+    /// - Parameter to: a queue or a key they have from now on.
+    case retryDead([Int], all: Bool, delay: Int64, to: Kind? = nil)
     case dropDead([Int])
     case putSchedule(Int, after: Int64)
     case setSchedule(Int, ScheduleChange)
     /// Fires what is due; the second caller read the same.
     case fire([Kind], period: Int64, isRaced: Bool)
     case collect(Keeping, deadFor: Int64)
+    /// Figures that others read.
+    case read
+    /// Redis's own clock is set back.
+    case stepBack(Int64)
+    /// Bytes of the log at most, 0 for none: it rolls over, and its events are not counted in the end.
+    case limitLog(Int)
     case wait(Int64)
     /// To the time of what comes next.
     case waitForNext

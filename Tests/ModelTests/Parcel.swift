@@ -36,6 +36,13 @@ struct Parcel {
     }
 }
 
+/// One call of `publish` with its whole fan-out.
+struct PublishedItem {
+    var parcels: [Parcel]
+    var topic: (name: String, revision: String)?
+    var mostQueues = 0
+}
+
 /// Which lane a message goes through.
 enum Kind: Equatable {
     case host(Int)

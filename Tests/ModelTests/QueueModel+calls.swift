@@ -6,11 +6,20 @@ extension QueueModel {
         return taken.id
     }
 
-    /// The status of one item: `stored`, or what each message repeats.
-    mutating func publish(_ parcels: [Parcel], _ now: Int64) -> String {
+    /// The status of one item: `stored`, what each message repeats, or why nothing is stored.
+    mutating func publish(_ item: PublishedItem, _ now: Int64) -> String {
+        let parcels = item.parcels
         shedEnded(before: now - Self.endedFor)
         var repeated: [Int: String] = [:]
         let isBefore = parcels.contains { isKnown($0.message.id) }
+        if !isBefore {
+            if let topic = item.topic, topics[topic.name] != topic.revision { return "topic" }
+            if let queue = parcels.first?.message.queue, item.mostQueues > 0, !queues.contains(queue),
+                queues.count >= item.mostQueues
+            {
+                return "queues"
+            }
+        }
         for (index, parcel) in parcels.enumerated() where parcel.dedup != "" && !isKnown(parcel.message.id) {
             repeated[index] = taken(parcel.dedup, isBefore ? .max : Self.window, isBefore ? 0 : now)
         }

@@ -6,6 +6,7 @@ struct ClaimLimits: Equatable {
     var most = 128
     var quantum = 16
     var lanes = 256
+    var bytes = 4_000_000
 }
 
 /// What a claim answered, and what was seen of the store behind it.
@@ -65,6 +66,8 @@ extension QueueModel {
             started[lane, default: []].append(claimed.id)
         }
         let moves = self.moves(answer, started)
+        let bytes = answer.messages.dropLast().reduce(0) { $0 + $1.fields[2].utf8.count + $1.fields[3].utf8.count }
+        if bytes >= limits.bytes { return "claimed more than \(limits.bytes) bytes" }
         if answer.messages.count + moves.away.count + moves.back.count > limits.most {
             return "claimed more than \(limits.most)"
         }

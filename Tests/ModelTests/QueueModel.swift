@@ -73,6 +73,8 @@ struct QueueModel {
     var dead: [String: DeadLetter] = [:]
     var dedups: [String: (id: String, till: Int64)] = [:]
     var schedules: [String: Schedule] = [:]
+    /// Name to revision.
+    var topics: [String: String] = [:]
     /// What the log must hold in the end: for each message how many events of each kind.
     var events: [String: [String: Int]] = [:]
     var lastClock: Int64 = 0
@@ -82,7 +84,13 @@ struct QueueModel {
     static let window: Int64 = 600_000
 
     /// Now as the scripts take it; nil where they refuse because the caller's clock lies too far behind.
-    mutating func clock(_ given: Int64) -> Int64? {
+    ///
+    /// - Parameter isStepped: Redis itself has stepped back.
+    mutating func clock(_ given: Int64, isStepped: Bool = false) -> Int64? {
+        if isStepped, given < lastClock {
+            lastClock = given
+            return given
+        }
         if given < lastClock { return lastClock - given >= 1000 ? nil : lastClock }
         if given - lastClock >= 100 { lastClock = given }
         latestNow = max(latestNow, given)

@@ -8,7 +8,7 @@ struct SequenceSource {
     /// How likely each kind of operation is in this sequence.
     private var weights: [(Int, Draw)] = []
 
-    private enum Draw { case publish, deliver, settle, time, crash, cancel, gate, dead, schedule, house, resend }
+    private enum Draw { case publish, deliver, settle, time, crash, cancel, gate, dead, schedule, house, resend, step }
 
     static func steps(seed: UInt64) -> [Step] {
         var source = SequenceSource(random: SeededGenerator(seed: seed))
@@ -27,8 +27,10 @@ struct SequenceSource {
     private mutating func sequence() -> [Step] {
         chooseMood()
         let length = number(10...60)
+        if one(in: 15) { weights.append((1, .step)) }
         var steps = [Step(0, .renew(node: 0, isFull: false)), Step(1, .renew(node: 1, isFull: true))]
-        for serial in 2..<(length + 2) {
+        if one(in: 12) { steps.append(Step(2, .limitLog(pick(0, 3000, 20_000)))) }
+        for serial in 3..<(length + 3) {
             let behind: Int64 = one(in: 12) ? pick(3, 90, 400, 950, 4000) : 0
             steps.append(Step(serial, operation(), behind: behind))
         }
@@ -46,7 +48,7 @@ struct SequenceSource {
         if one(in: 6) { kinds = all }
         weights = [
             (8, .publish), (8, .deliver), (8, .settle), (4, .time), (number(0...4), .crash), (number(0...3), .cancel),
-            (number(0...5), .gate), (number(0...2), .dead), (number(0...2), .schedule), (1, .house), (2, .resend),
+            (number(0...5), .gate), (number(0...2), .dead), (number(0...2), .schedule), (2, .house), (2, .resend),
         ]
     }
 
@@ -78,6 +80,8 @@ struct SequenceSource {
         case .gate: gate()
         case .dead: deadLetters()
         case .schedule: schedule()
+        case .step: .stepBack(pick(500, 1500, 30_000, 700_000))
+        case .house where one(in: 2): one(in: 2) ? .read : .editTopic(1, isRemoved: one(in: 3))
         case .house: .collect(keeping(), deadFor: pick(1, 60_000, 86_400_000))
         case .resend: .resend(pick: one(in: 2) ? number(0...99) : 0)
         }
@@ -89,7 +93,9 @@ struct SequenceSource {
         let messages = (0..<count).map { _ in
             PublishedMessage(kind: kind(), delay: delay(), limits: flow, dedup: one(in: 6) ? number(1...2) : 0)
         }
-        return .publish(messages, isShared: one(in: 8))
+        let queues = one(in: 15) && count == 1 ? number(1...2) : 0
+        return .publish(
+            messages, isShared: one(in: 8), topic: one(in: 10) ? 1 : 0, isOld: one(in: 3), mostQueues: queues)
     }
 
     private mutating func deliver() -> Operation {
@@ -102,7 +108,8 @@ struct SequenceSource {
                 node: node(),
                 ClaimLimits(
                     capacity: pick(1, 2, 5, 1000), share: pick(0.25, 0.5, 1, 1), most: pick(1, 2, 5, 128),
-                    quantum: pick(1, 2, 16), lanes: pick(1, 2, 256)), isLost: one(in: 6))
+                    quantum: pick(1, 2, 16), lanes: pick(1, 2, 256), bytes: one(in: 6) ? pick(1, 60) : 4_000_000),
+                isLost: one(in: 6))
         }
     }
 
@@ -176,7 +183,11 @@ struct SequenceSource {
     }
 
     private mutating func deadLetters() -> Operation {
-        one(in: 3) ? .dropDead(numbers(2)) : .retryDead(numbers(2), all: one(in: 3), delay: delay())
+        one(in: 3)
+            ? .dropDead(numbers(2))
+            : .retryDead(
+                numbers(2), all: one(in: 3), delay: delay(),
+                to: one(in: 4) ? pick(.queue(1), .flow(1), .both(0, 1)) : nil)
     }
 
     private mutating func schedule() -> Operation {

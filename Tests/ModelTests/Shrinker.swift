@@ -56,15 +56,14 @@ extension Operation {
     var plainer: [Operation] {
         let all: [Operation] =
             switch self {
-            case .publish(let messages, let isShared):
-                (isShared ? [.publish(messages, isShared: false)] : [])
-                    + messages.fewer.map { .publish($0, isShared: isShared) }
-                    + messages.indices.flatMap { index in
-                        messages[index].plainer.map { message in
-                            var changed = messages
-                            changed[index] = message
-                            return .publish(changed, isShared: isShared)
-                        }
+            case .publish(let messages, let isShared, let topic, let isOld, let mostQueues):
+                [
+                    .publish(messages, isShared: false, topic: topic, isOld: isOld, mostQueues: mostQueues),
+                    .publish(messages, isShared: isShared, mostQueues: mostQueues),
+                    .publish(messages, isShared: isShared, topic: topic, isOld: isOld),
+                ]
+                    + (messages.fewer + messages.withPlainer(\.plainer)).map {
+                        .publish($0, isShared: isShared, topic: topic, isOld: isOld, mostQueues: mostQueues)
                     }
             case .resend: [.resend(pick: 0)]
             case .promote: [.promote(most: 200)]
@@ -78,14 +77,7 @@ extension Operation {
             case .drain: [.drain(node: 0)]
             case .settle(let node, let attempts, let keeping):
                 [.settle(node: 0, attempts, keeping), .settle(node: node, attempts, Keeping())]
-                    + attempts.fewer.map { .settle(node: node, $0, keeping) }
-                    + attempts.indices.flatMap { index in
-                        attempts[index].plainer.map { attempt in
-                            var changed = attempts
-                            changed[index] = attempt
-                            return .settle(node: node, changed, keeping)
-                        }
-                    }
+                    + (attempts.fewer + attempts.withPlainer(\.plainer)).map { .settle(node: node, $0, keeping) }
             case .settleForeign(let node, _): [.settleForeign(node: node, pick: 0)]
             case .reclaim(let node, _): [.reclaim(node: node, most: 200)]
             case .handBack(let node, _): [.handBack(node: node, most: 200)]
@@ -96,15 +88,18 @@ extension Operation {
                     .gate(kind, .put(parallelism: nil, paused: paused)),
                     .gate(kind, .put(parallelism: parallelism, paused: nil)),
                 ]
-            case .retryDead(let picks, let all, _):
-                picks.fewer.map { .retryDead($0, all: all, delay: 0) } + [.retryDead([0], all: false, delay: 0)]
+            case .retryDead(let picks, let all, _, let to):
+                picks.fewer.map { .retryDead($0, all: all, delay: 0, to: to) } + [.retryDead([0], all: false, delay: 0)]
             case .dropDead(let picks): picks.fewer.map { .dropDead($0) } + [.dropDead([0])]
             case .fire(let kinds, let period, _):
                 kinds.fewer.map { .fire($0, period: period, isRaced: false) } + [
                     .fire(kinds, period: 60_000, isRaced: false)
                 ]
             case .wait: [.waitForNext, .wait(1000)]
-            case .crash, .gate, .deleteQueue, .sweep, .putSchedule, .setSchedule, .collect, .waitForNext: []
+            case .crash, .gate, .deleteQueue, .sweep, .putSchedule, .setSchedule, .collect, .waitForNext, .read,
+                .stepBack,
+                .limitLog, .editTopic:
+                []
             }
         // Each must be less than the one before, or two would be taken for plainer than each other for ever.
         return all.filter { $0 != self && "\($0)".count < "\(self)".count || isPlainerByRank($0) }
@@ -134,6 +129,17 @@ extension Attempt {
 }
 
 extension Array {
+    /// The list with one member plainer, in each way there is.
+    fileprivate func withPlainer(_ plainer: (Element) -> [Element]) -> [[Element]] {
+        indices.flatMap { index in
+            plainer(self[index]).map { member in
+                var changed = self
+                changed[index] = member
+                return changed
+            }
+        }
+    }
+
     /// The list without its second half, and without each of its members; never empty.
     fileprivate var fewer: [[Element]] {
         guard count > 1 else { return [] }
