@@ -68,6 +68,7 @@ extension ModelRun {
         }
         guard let answer = try send(Scripts.publish, arguments) else { return }
         try expect("publish", answer.reply, ["ok", model.publish(item, answer.now)])
+        store.note(answer.reply[1].hasPrefix("[") ? "repeated" : "publish \(answer.reply[1])")
         remember(Scripts.publish, arguments, .publish(item))
     }
 
@@ -97,6 +98,7 @@ extension ModelRun {
             case .retryDead(let items, let all): model.retryDead(items, all: all, answer.now)
             case .same(let reply): reply
             }
+        store.note("\(call.script.name) again")
         try expect("\(call.script.name) again", answer.reply, wanted)
     }
 
@@ -152,6 +154,8 @@ extension ModelRun {
             queue, most: most, answer: (cancelled, answer.reply[2] == "1"), isGone: { !living.contains($0) }, answer.now
         )
         if let problem { throw Difference(problem) }
+        store.note("swept", cancelled)
+        if answer.reply[2] == "1" { store.note("sweep has more") }
         if verb == "delete" { remember(Scripts.queueDelete, arguments, .same(answer.reply)) }
     }
 
@@ -182,6 +186,7 @@ extension ModelRun {
             arguments += [dlqId, message.id, message.lane, "\(message.due)", message.request, parcel.gate, "100"]
         }
         guard let answer = try send(Scripts.deadRetry, arguments) else { return }
+        for status in answer.reply.dropFirst() { store.note("dead \(status)") }
         try expect("dead retry", answer.reply, model.retryDead(items, all: all, answer.now))
         // Those that were not there may have come since: another arrival need not answer the same for them.
         if !answer.reply.contains("gone") { remember(Scripts.deadRetry, arguments, .retryDead(items, all: all)) }
@@ -269,6 +274,7 @@ extension ModelRun {
                     item.id, read: item.schedule, next: now + period * Int64(index + 1), missed: 1, parcels[index],
                     answer.now)
             }
+            for status in answer.reply.dropFirst() { store.note(status) }
             try expect("fire", answer.reply, ["ok"] + wanted)
         }
     }

@@ -12,6 +12,7 @@ extension ModelRun {
         let given = model.renew(
             nodes[node].name, until: until, lastRead: isFull ? nodes[node].lastRead : nil, known: Set(known), answer.now
         )
+        store.note("renew gives back", given)
         try expect("renew", [answer.reply[0], answer.reply[3]], ["ok", "\(given)"])
     }
 
@@ -41,12 +42,14 @@ extension ModelRun {
         }
         let before = nodes[node].isUnanswered ? model.taken(by: name, claim: number) : []
         if !before.isEmpty {
+            store.note("resent claim finds", before.count)
             try expect("resent claim", claim.messages.map(\.place), before)
         } else {
             if model.messages.values.contains(where: { $0.queue != nil && $0.flow != nil && $0.state == .waiting }) {
                 try look(&claim)
             }
             if let problem = model.claim(name, number: number, limits, claim, answer.now) { throw Difference(problem) }
+            store.note("claimed", claim.messages.count)
         }
         if isLost {
             nodes[node].isUnanswered = true
@@ -99,7 +102,10 @@ extension ModelRun {
     }
 
     func settle(_ node: Int, _ attempts: [Attempt], _ keeping: Keeping) throws {
-        guard !nodes[node].known.isEmpty else { return }
+        // Which node it is matters little, that something is settled does.
+        guard let node = (nodes.indices.map { (node + $0) % nodes.count }.first { !nodes[$0].known.isEmpty }) else {
+            return
+        }
         var settled: [SettledAttempt] = []
         for (index, attempt) in attempts.enumerated() {
             let held = nodes[node].known[attempt.pick % nodes[node].known.count]
@@ -160,6 +166,7 @@ extension ModelRun {
         }
         guard let answer = try send(Scripts.settle, arguments) else { return }
         try expect("settle", answer.reply, ["ok"] + model.settle(node, attempts, keeping, answer.now))
+        for result in answer.reply.dropFirst() { store.note("settled \(result)") }
         remember(Scripts.settle, arguments, .settle(node: node, attempts, keeping))
     }
 
@@ -167,12 +174,14 @@ extension ModelRun {
         let asked = now - behind
         guard let answer = try send(Scripts.reclaim, [nodes[node].name, "\(most)"]) else { return }
         let count = model.reclaim(by: nodes[node].name, most: most, asked: asked, answer.now)
+        store.note("reclaimed", count)
         try expect("reclaim", answer.reply, ["ok", "\(count)", count >= most ? "1" : "0"])
     }
 
     func handBack(_ node: Int, _ most: Int) throws {
         guard let answer = try send(Scripts.handBack, [nodes[node].name, "\(most)"]) else { return }
         let (given, left) = model.handBack(nodes[node].name, most: most, answer.now)
+        store.note("handed back", given)
         try expect("hand back", answer.reply, ["ok", "\(given)", "\(left)"])
         if left == 0 { crash(node) }
     }

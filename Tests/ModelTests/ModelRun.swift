@@ -62,6 +62,10 @@ final class ModelRun {
     ) throws -> (text: String, step: Int)? {
         try store.empty()
         let run = ModelRun(store, isThorough: isThorough)
+        defer {
+            store.note("moved behind a key", run.model.moved.away)
+            store.note("moved back before a queue", run.model.moved.back)
+        }
         do {
             for step in steps { try run.take(step) }
             try run.rest(from: (steps.map(\.serial).max() ?? 0) + 1)
@@ -77,14 +81,12 @@ final class ModelRun {
         (serial, behind) = (step.serial, step.behind)
         steps += 1
         try perform(step.operation)
-        if isThorough || steps % 6 == 0 { try compare(withAudit: isThorough || steps % 18 == 0) }
+        if isThorough || steps % 5 == 0 { try compare() }
     }
 
-    func compare(withAudit: Bool) throws {
+    func compare() throws {
         // Nobody has looked since time made a leap, which is no finding here.
-        let seen = try store.observe(withAudit ? "audit" : "").filter {
-            !($0.hasPrefix("audit") && $0.contains(", and still in "))
-        }
+        let seen = try store.observe("audit").filter { !($0.hasPrefix("audit") && $0.contains(", and still in ")) }
         try compare(seen, model.lines)
     }
 
@@ -103,6 +105,7 @@ final class ModelRun {
         let expected = model.clock(given, isStepped: isStepped)
         let values = try store.run(script, ["\(given)" + (isStepped ? " stepped" : "")] + arguments)
         let reply = values.map(\.word)
+        store.note("\(script.name) \(reply.first ?? "")")
         guard let expected else {
             if reply != ["clock", "\(model.lastClock)"] {
                 throw Difference("\(script.name) at \(given): \(reply), not clock")
@@ -154,7 +157,7 @@ final class ModelRun {
                 try take(.waitForNext)
             }
         }
-        try compare(withAudit: true)
+        try compare()
         if let id = model.messages.keys.min() { throw Difference("\(id) never ends") }
         guard countsEvents else { return }
         let counts = model.events.flatMap { id, kinds in kinds.map { "event \(id) \($0.key) \($0.value)" } }

@@ -13,6 +13,8 @@ final class ModelStore {
     private let link: UnsafeMutablePointer<redisContext>
     private let observation: Script
     private let changed: [String: Script]
+    /// How often what happened, to see that sequences meet what they should.
+    private(set) var tally: [String: Int] = [:]
 
     /// - Parameter changed: scripts that stand for those of the same name.
     init(changed: [Script] = []) throws {
@@ -30,6 +32,10 @@ final class ModelStore {
     deinit {
         redisFree(link)
         server.close()
+    }
+
+    func note(_ what: String, _ count: Int = 1) {
+        if count > 0 { tally[what, default: 0] += count }
     }
 
     func empty() throws { _ = try send([.text("FLUSHALL")]) }

@@ -66,6 +66,8 @@ extension QueueModel {
             started[lane, default: []].append(claimed.id)
         }
         let moves = self.moves(answer, started)
+        moved.away += moves.away.count
+        moved.back += moves.back.count
         let bytes = answer.messages.dropLast().reduce(0) { $0 + $1.fields[2].utf8.count + $1.fields[3].utf8.count }
         if bytes >= limits.bytes { return "claimed more than \(limits.bytes) bytes" }
         if answer.messages.count + moves.away.count + moves.back.count > limits.most {

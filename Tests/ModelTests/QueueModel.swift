@@ -77,6 +77,8 @@ struct QueueModel {
     var topics: [String: String] = [:]
     /// What the log must hold in the end: for each message how many events of each kind.
     var events: [String: [String: Int]] = [:]
+    /// Messages that claims have sent behind their key, and back before their queue.
+    var moved = (away: 0, back: 0)
     var lastClock: Int64 = 0
     var latestNow: Int64 = 0
 

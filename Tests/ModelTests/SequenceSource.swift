@@ -46,9 +46,13 @@ struct SequenceSource {
         ]
         kinds = (0..<number(1...4)).map { _ in all[number(0...(all.count - 1))] }
         if one(in: 6) { kinds = all }
+        // Queues that share a key, and are paused while their messages wait behind it.
+        let isTangled = one(in: 5)
+        if isTangled { kinds = pick([.both(0, 0)], [.both(0, 0), .flow(0)], [.both(0, 0), .both(1, 0), .queue(0)]) }
         weights = [
             (8, .publish), (8, .deliver), (8, .settle), (4, .time), (number(0...4), .crash), (number(0...3), .cancel),
-            (number(0...5), .gate), (number(0...2), .dead), (number(0...2), .schedule), (2, .house), (2, .resend),
+            (isTangled ? 6 : number(0...5), .gate), (pick(0, 1, 5), .dead), (pick(0, 1, 4), .schedule), (2, .house),
+            (2, .resend),
         ]
     }
 
@@ -93,7 +97,7 @@ struct SequenceSource {
         let messages = (0..<count).map { _ in
             PublishedMessage(kind: kind(), delay: delay(), limits: flow, dedup: one(in: 6) ? number(1...2) : 0)
         }
-        let queues = one(in: 15) && count == 1 ? number(1...2) : 0
+        let queues = one(in: 8) && count == 1 ? number(1...2) : 0
         return .publish(
             messages, isShared: one(in: 8), topic: one(in: 10) ? 1 : 0, isOld: one(in: 3), mostQueues: queues)
     }
@@ -120,7 +124,7 @@ struct SequenceSource {
     private mutating func settle() -> Operation {
         if one(in: 12) { return .settleForeign(node: node(), pick: number(0...99)) }
         let attempts = (0..<number(1...3)).map { _ in
-            let step: Attempt.Step = pick(.delivered, .delivered, .retry(pick(-5, 0, 1000, 1000, 30_000)), .dead)
+            let step: Attempt.Step = pick(.delivered, .retry(pick(-5, 0, 1000, 1000, 30_000)), .dead)
             let callbacks: [Kind] = (0..<(one(in: 3) ? number(1...2) : 0)).map { _ in pick(.host(2), .flow(0), .flow(2))
             }
             return Attempt(pick: number(0...99), step: step, callbacks: callbacks)
@@ -141,7 +145,7 @@ struct SequenceSource {
         switch number(1...8) {
         case 1...2: .crash(node: node())
         case 3...5: .reclaim(node: node(), most: pick(1, 2, 200))
-        case 6...7: .handBack(node: node(), most: pick(1, 2, 200))
+        case 6: .handBack(node: node(), most: pick(1, 2, 200))
         default: .forget(node: node(), pick: number(0...99))
         }
     }
@@ -192,7 +196,7 @@ struct SequenceSource {
 
     private mutating func schedule() -> Operation {
         switch number(1...5) {
-        case 1...2: .putSchedule(number(0...1), after: pick(0, 1000, 60_000))
+        case 1...2: .putSchedule(number(0...1), after: pick(0, 0, 1000, 60_000))
         case 3: .setSchedule(number(0...1), pick(.pause, .resume, .resume, .remove))
         default:
             .fire((0..<number(0...2)).map { _ in kind() }, period: pick(1000, 60_000), isRaced: one(in: 3))
