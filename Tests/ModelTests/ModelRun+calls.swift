@@ -13,7 +13,7 @@ extension ModelRun {
         case .promote(let most): _ = try promote(most)
         case .renew(let node, let isFull): try renew(node, isFull: isFull)
         case .claim(let node, let limits, let isLost): try claim(node, limits, isLost: isLost)
-        case .drain(let node): try drain(node)
+        case .drain(let node, let limits): try drain(node, limits)
         case .settle(let node, let attempts, let keeping): try settle(node, attempts, keeping)
         case .settleForeign(let node, let pick): try settleForeign(node, pick)
         case .crash(let node): crash(node)

@@ -16,11 +16,12 @@ extension ModelRun {
         try expect("renew", [answer.reply[0], answer.reply[3]], ["ok", "\(given)"])
     }
 
-    /// Answers the round; nil where the node was refused.
+    /// nil where the node was refused.
     @discardableResult
     func claim(
         _ node: Int, _ limits: ClaimLimits, isLost: Bool = false, round: String = ""
-    ) throws -> String? {
+    ) throws -> ClaimAnswer? {
+        sleeps = false
         let name = nodes[node].name, number = nodes[node].claim
         let arguments = [
             name, "\(number)", nodes[node].isUnanswered ? "resent" : "", "\(limits.capacity)", "\(limits.share)",
@@ -53,14 +54,14 @@ extension ModelRun {
         }
         if isLost {
             nodes[node].isUnanswered = true
-            return claim.round
+            return claim
         }
         for message in claim.messages {
             nodes[node].known.removeAll { $0.id == message.id }
             nodes[node].known.append((message.id, message.place))
         }
         (nodes[node].lastRead, nodes[node].claim, nodes[node].isUnanswered) = (number, number + 1, false)
-        return claim.round
+        return claim
     }
 
     private func look(_ claim: inout ClaimAnswer) throws {
@@ -84,21 +85,29 @@ extension ModelRun {
         return all
     }
 
-    func drain(_ node: Int) throws {
+    /// As a node goes around the ring before it sleeps.
+    func drain(_ node: Int, _ limits: ClaimLimits) throws {
         try renew(node, isFull: false)
         for _ in 0..<100 where try promote(200) == 0 { break }
-        var round = ""
-        for _ in 0..<200 {
-            guard let next = try claim(node, ClaimLimits(), round: round) else { return }
-            if next == "" {
-                if let id = model.runnable(max(now - behind, model.lastClock)) {
-                    throw Difference("\(id) may run, and no claim takes it")
-                }
-                return
-            }
-            round = next == "new" ? "" : next
+        var round = "", isCapped = false
+        for _ in 0..<300 {
+            guard let answer = try claim(node, limits, round: round), answer.round != "full" else { return }
+            isCapped = isCapped || answer.isCapped
+            if answer.round == "" { return try sleep(node, limits, isCapped) }
+            round = answer.round == "new" ? "" : answer.round
         }
         throw Difference("claims never see the ring's end")
+    }
+
+    private func sleep(_ node: Int, _ limits: ClaimLimits, _ isCapped: Bool) throws {
+        let flight = model.inFlight(on: nodes[node].name)
+        let threshold = limits.share * Double(limits.capacity - flight.count)
+        for (lane, id) in model.runnable(max(now - behind, model.lastClock)) {
+            let share = flight.count { QueueModel.lane(ofHold: $0) == lane }
+            if Double(share) < threshold { throw Difference("\(id) may run, and no claim takes it") }
+            if !isCapped { throw Difference("\(id) waits for the node's own, and the node does not know") }
+        }
+        sleeps = !isCapped
     }
 
     func settle(_ node: Int, _ attempts: [Attempt], _ keeping: Keeping) throws {

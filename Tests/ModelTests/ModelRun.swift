@@ -49,6 +49,8 @@ final class ModelRun {
     /// Earlier revisions of topics.
     var oldTopics: [String: String] = [:]
     var countsEvents = true
+    /// A node went around the ring and found nothing more: whoever puts a lane there must wake it.
+    var sleeps = false
     private var starts = 0
     /// Compares everything behind each step; else now and then.
     private let isThorough: Bool
@@ -87,7 +89,10 @@ final class ModelRun {
     func compare() throws {
         // Nobody has looked since time made a leap, which is no finding here.
         let seen = try store.observe("audit").filter { !($0.hasPrefix("audit") && $0.contains(", and still in ")) }
-        try compare(seen, model.lines)
+        if sleeps, let ring = seen.first(where: { $0.hasPrefix("ring asleep ") && $0 != "ring asleep 0" }) {
+            throw Difference("\(ring): lanes to run, and nobody was woken")
+        }
+        try compare(seen.filter { !$0.hasPrefix("ring ") }, model.lines)
     }
 
     private func compare(_ seen: Set<String>, _ wanted: Set<String>) throws {
@@ -161,6 +166,7 @@ final class ModelRun {
         if let id = model.messages.keys.min() { throw Difference("\(id) never ends") }
         guard countsEvents else { return }
         let counts = model.events.flatMap { id, kinds in kinds.map { "event \(id) \($0.key) \($0.value)" } }
-        try compare(try store.observe("events"), Set(counts))
+        let lengths = model.events.map { id, kinds in "history \(id) \(kinds.values.reduce(0, +))" }
+        try compare(try store.observe("events"), Set(counts + lengths))
     }
 }

@@ -49,6 +49,14 @@ struct Mutation: Sendable, CustomTestStringConvertible {
             ""),
         Mutation(
             "a retry behind a flow key keeps its slot", Scripts.settle, "  free_flow(id, r[2])\nend", "end"),
+        Mutation(
+            "nobody is woken for a lane without a gate", Scripts.publish, "== 1 then\n    wake()\n", "== 1 then\n"),
+        Mutation(
+            "claim sleeps before it has seen the whole ring", Scripts.claim, "if looked == most_lanes and",
+            "if false and"),
+        Mutation(
+            "the history of a message loses its starts", Scripts.claim, "'state', 'active', 'event', ref)",
+            "'state', 'active')"),
     ]
 
     @Test(arguments: mutations) func aMistakeIsFound(_ mutation: Mutation) async throws {

@@ -35,8 +35,8 @@ enum Operation: Equatable {
     case promote(most: Int)
     case renew(node: Int, isFull: Bool)
     case claim(node: Int, ClaimLimits, isLost: Bool)
-    /// Promotes all and claims to the end of the ring: then nothing that may run is left.
-    case drain(node: Int)
+    /// Promotes all and claims to the end of the ring: then nothing is left that may run.
+    case drain(node: Int, ClaimLimits = ClaimLimits())
     case settle(node: Int, [Attempt], Keeping)
     /// A result that comes from a node which holds the message no more, or never did.
     case settleForeign(node: Int, pick: Int)

@@ -183,13 +183,12 @@ extension QueueModel {
         return nil
     }
 
-    /// What must have been claimed by a node that promoted all and claimed until the ring's end.
-    func runnable(_ now: Int64) -> String? {
-        for (lane, waiting) in lanes.sorted(by: { $0.key < $1.key }) {
-            guard let head = waiting.again.first ?? waiting.fresh.first else { continue }
-            guard Self.isGated(lane) else { return head }
-            if let time = opensAt(lane, now), time <= now { return head }
+    /// The heads of the lanes whose gates are open, by lane.
+    func runnable(_ now: Int64) -> [(lane: String, id: String)] {
+        lanes.sorted { $0.key < $1.key }.compactMap { lane, waiting in
+            guard let head = waiting.again.first ?? waiting.fresh.first else { return nil }
+            guard Self.isGated(lane) else { return (lane, head) }
+            return opensAt(lane, now).map { $0 <= now } == true ? (lane, head) : nil
         }
-        return nil
     }
 }

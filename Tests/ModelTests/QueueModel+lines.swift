@@ -101,23 +101,35 @@ enum Observation {
         end
         look.aside = function(_, k) for _, text in ipairs(redis.call('LRANGE', k, 0, -1)) do line('aside', text) end end
         if ARGV[1] == 'events' then
-          local counts = {}
+          local counts, before = {}, {}
           look = { log = function(number, k)
             if number == '' then return end
             for _, entry in ipairs(redis.call('XRANGE', k, '-', '+')) do
               local name = entry[2][2] .. ' ' .. entry[2][4]
               counts[name] = (counts[name] or 0) + 1
+              before[entry[1]] = { entry[2][2], entry[2][8] }
             end
           end }
           out = {}
           for _, k in ipairs(redis.call('KEYS', root .. ':log:*')) do look.log(string.sub(k, #root + 6), k) end
           for name, number in pairs(counts) do line('event', name, number) end
+          for _, k in ipairs(redis.call('KEYS', root .. ':history:*')) do
+            pairs_of(redis.call('HGETALL', k), function(id, ref)
+              local length = 0
+              while before[ref] and before[ref][1] == id do
+                length = length + 1
+                ref = before[ref][2]
+              end
+              line('history', id, length)
+            end)
+          end
           return out
         end
         for _, k in ipairs(redis.call('KEYS', root .. ':*')) do
           local family, name = string.match(string.sub(k, #root + 2), '^(%a+):?(.*)$')
           if look[family] then look[family](name, k) end
         end
+        line('ring', redis.call('EXISTS', root .. ':idle') == 1 and 'asleep' or 'awake', redis.call('ZCARD', root .. ':open'))
         if ARGV[1] == 'audit' then
           local at = '0'
           repeat

@@ -104,17 +104,19 @@ struct SequenceSource {
 
     private mutating func deliver() -> Operation {
         switch number(1...10) {
-        case 1...4: .drain(node: node())
+        case 1...3: .drain(node: node())
+        case 4: .drain(node: node(), claimLimits())
         case 5: .promote(most: pick(1, 2, 200))
         case 6: .renew(node: node(), isFull: one(in: 2))
         default:
-            .claim(
-                node: node(),
-                ClaimLimits(
-                    capacity: pick(1, 2, 5, 1000), share: pick(0.25, 0.5, 1, 1), most: pick(1, 2, 5, 128),
-                    quantum: pick(1, 2, 16), lanes: pick(1, 2, 256), bytes: one(in: 6) ? pick(1, 60) : 4_000_000),
-                isLost: one(in: 6))
+            .claim(node: node(), claimLimits(), isLost: one(in: 6))
         }
+    }
+
+    private mutating func claimLimits() -> ClaimLimits {
+        ClaimLimits(
+            capacity: pick(1, 2, 5, 1000, 1000), share: pick(0.25, 0.5, 1, 1), most: pick(1, 2, 5, 128),
+            quantum: pick(1, 2, 16), lanes: pick(1, 2, 256), bytes: one(in: 6) ? pick(1, 60) : 4_000_000)
     }
 
     private mutating func keeping() -> Keeping {

@@ -74,7 +74,7 @@ extension Operation {
                     .claim(node: node, limits, isLost: false),
                     .claim(node: node, ClaimLimits(), isLost: isLost),
                 ]
-            case .drain: [.drain(node: 0)]
+            case .drain(let node, let limits): [.drain(node: node), .drain(node: 0, limits)]
             case .settle(let node, let attempts, let keeping):
                 [.settle(node: 0, attempts, keeping), .settle(node: node, attempts, Keeping())]
                     + (attempts.fewer + attempts.withPlainer(\.plainer)).map { .settle(node: node, $0, keeping) }
