@@ -8,6 +8,8 @@ extension ModelRun {
         switch operation {
         case .publish(let messages, let isShared, let topic, let isOld, let mostQueues):
             try publish(messages, isShared, topic, isOld: isOld, mostQueues)
+        case .batch(let items):
+            try publish(items.enumerated().map { PublishedItem(parcels: parcels($1, item: $0, isShared: false)) }, [])
         case .editTopic(let topic, let isRemoved): try editTopic("t\(topic)", isRemoved)
         case .resend(let pick): try resend(pick)
         case .promote(let most): _ = try promote(most)
@@ -25,7 +27,7 @@ extension ModelRun {
         case .gate(let kind, let change): try self.change(kind, change)
         case .deleteQueue(let queue, let most): try delete("q\(queue)", "delete", most)
         case .sweep(let queue, let most): try delete("q\(queue)", "sweep", most)
-        case .retryDead(let picks, let all, let delay, let to): try retryDead(picks, all, delay, to)
+        case .retryDead(let picks, let all, let delay, let to, let bytes): try retryDead(picks, all, delay, to, bytes)
         case .dropDead(let picks): try dropDead(picks)
         case .putSchedule(let number, let after): try putSchedule("s\(number)", now + after)
         case .setSchedule(let number, let change): try setSchedule("s\(number)", change)
@@ -43,33 +45,42 @@ extension ModelRun {
         }
     }
 
-    private func publish(
-        _ messages: [PublishedMessage], _ isShared: Bool, _ topic: Int, isOld: Bool, _ mostQueues: Int
-    ) throws {
-        let body = isShared ? "for all, \(serial % 2)" : "body of \(serial)"
-        let parcels = messages.enumerated().map { index, message in
+    private func parcels(_ messages: [PublishedMessage], item: Int, isShared: Bool) -> [Parcel] {
+        messages.enumerated().map { index, message in
             var parcel = Parcel(
-                id: "msg_\(1000 + serial)_\(index)", kind: message.kind, limits: message.limits,
-                due: now + message.delay, body: body, isShared: isShared)
+                id: "msg_\(1000 + serial)_\(item)\(index)", kind: message.kind, limits: message.limits,
+                due: now + message.delay, body: isShared ? "for all, \(serial % 2)" : "body of \(serial)",
+                isShared: isShared)
             if message.dedup > 0 { parcel.dedup = "d\(message.dedup)" }
             return parcel
         }
-        var item = PublishedItem(parcels: parcels, mostQueues: mostQueues)
+    }
+
+    private func publish(
+        _ messages: [PublishedMessage], _ isShared: Bool, _ topic: Int, isOld: Bool, _ mostQueues: Int
+    ) throws {
+        var item = PublishedItem(parcels: parcels(messages, item: 0, isShared: isShared), mostQueues: mostQueues)
         if topic > 0 {
             let name = "t\(topic)"
             item.topic = (name, (isOld ? oldTopics[name] : model.topics[name]) ?? "1")
         }
-        var arguments = ["\(QueueModel.endedFor)", "\(QueueModel.window)", "\(mostQueues)", "1"]
-        arguments += [item.topic?.name ?? "", item.topic?.revision ?? "", body]
-        arguments += [isShared ? "shared-\(serial % 2)" : "", "100", "\(parcels.count)"]
-        for parcel in parcels {
-            let message = parcel.message
-            arguments += [message.id, message.lane, "\(message.due)", message.request, parcel.gate, parcel.dedup]
+        try publish([item], isShared ? ["shared-\(serial % 2)"] : [])
+    }
+
+    private func publish(_ items: [PublishedItem], _ shared: [String]) throws {
+        var arguments = ["\(QueueModel.endedFor)", "\(QueueModel.window)", "\(items[0].mostQueues)", "\(items.count)"]
+        for item in items {
+            arguments += [item.topic?.name ?? "", item.topic?.revision ?? "", item.parcels[0].message.body]
+            arguments += [shared.first ?? "", "100", "\(item.parcels.count)"]
+            for parcel in item.parcels {
+                let message = parcel.message
+                arguments += [message.id, message.lane, "\(message.due)", message.request, parcel.gate, parcel.dedup]
+            }
         }
         guard let answer = try send(Scripts.publish, arguments) else { return }
-        try expect("publish", answer.reply, ["ok", model.publish(item, answer.now)])
-        store.note(answer.reply[1].hasPrefix("[") ? "repeated" : "publish \(answer.reply[1])")
-        remember(Scripts.publish, arguments, .publish(item))
+        try expect("publish", answer.reply, ["ok"] + model.publish(items, answer.now))
+        for status in answer.reply.dropFirst() { store.note(status.hasPrefix("[") ? "repeated" : "publish \(status)") }
+        remember(Scripts.publish, arguments, .publish(items))
     }
 
     private func editTopic(_ name: String, _ isRemoved: Bool) throws {
@@ -86,16 +97,17 @@ extension ModelRun {
 
     /// A call comes again whose reply was lost; callers give up after half the time for which ended ids are known.
     private func resend(_ pick: Int) throws {
-        let recent = calls.filter { now - $0.sent <= QueueModel.endedFor / 2 }
+        let recent = calls.filter { elapsed - $0.sent <= QueueModel.endedFor / 2 }
         guard !recent.isEmpty else { return }
         let call = recent[pick % recent.count]
         guard let answer = try send(call.script, call.arguments) else { return }
         let wanted: [String] =
             switch call.arrival {
-            case .publish(let item): ["ok", model.publish(item, answer.now)]
+            case .publish(let items): ["ok"] + model.publish(items, answer.now)
             case .settle(let node, let attempts, let keeping):
                 ["ok"] + model.settle(node, attempts, keeping, answer.now)
-            case .retryDead(let items, let all): model.retryDead(items, all: all, answer.now)
+            case .retryDead(let items, let all, let bytes):
+                model.retryDead(items, all: all, bytes: bytes, answer.now)
             case .same(let reply): reply
             }
         store.note("\(call.script.name) again")
@@ -159,7 +171,7 @@ extension ModelRun {
         if verb == "delete" { remember(Scripts.queueDelete, arguments, .same(answer.reply)) }
     }
 
-    private func retryDead(_ picks: [Int], _ all: Bool, _ delay: Int64, _ to: Kind?) throws {
+    private func retryDead(_ picks: [Int], _ all: Bool, _ delay: Int64, _ to: Kind?, _ bytes: Int) throws {
         let known = model.dead.keys.sorted()
         var items: [(dlqId: String, parcel: Parcel)] = []
         for (index, pick) in picks.enumerated() {
@@ -180,16 +192,18 @@ extension ModelRun {
             }
             items.append((dlqId, parcel))
         }
-        var arguments = [all ? "all" : "", "1000000", "0", "\(items.count)"]
+        var arguments = [all ? "all" : "", "\(bytes)", "0", "\(items.count)"]
         for (dlqId, parcel) in items {
             let message = parcel.message
             arguments += [dlqId, message.id, message.lane, "\(message.due)", message.request, parcel.gate, "100"]
         }
         guard let answer = try send(Scripts.deadRetry, arguments) else { return }
         for status in answer.reply.dropFirst() { store.note("dead \(status)") }
-        try expect("dead retry", answer.reply, model.retryDead(items, all: all, answer.now))
+        try expect("dead retry", answer.reply, model.retryDead(items, all: all, bytes: bytes, answer.now))
         // Those that were not there may have come since: another arrival need not answer the same for them.
-        if !answer.reply.contains("gone") { remember(Scripts.deadRetry, arguments, .retryDead(items, all: all)) }
+        if !answer.reply.contains("gone"), answer.reply.count == items.count + 1 {
+            remember(Scripts.deadRetry, arguments, .retryDead(items, all: all, bytes: bytes))
+        }
     }
 
     private func dropDead(_ picks: [Int]) throws {

@@ -79,7 +79,7 @@ extension ModelRun {
             throw Difference("promote: \(answer.reply), and \(moved) were due")
         }
         // What the limit left may be earlier; a clock behind another's sees as ahead what has opened already.
-        if all < most, answer.now >= model.latestNow {
+        if all < most, knowsTimes, answer.now >= model.latestNow {
             try expect("promote", [answer.reply[2]], [model.nextTime(answer.now).map { "\($0)" } ?? ""])
         }
         return all

@@ -38,6 +38,7 @@ extension ModelRun {
     /// The node that sees it says so with its next call, and promotes, as nodes do all the time.
     func stepBack(_ milliseconds: Int64) throws {
         now -= milliseconds
+        knowsTimes = false
         guard let answer = try send(Scripts.promote, ["200"], isStepped: true) else { return }
         let moved = model.promote(200, answer.now)
         guard answer.reply[0] == "ok", let all = Int(answer.reply[1]), all >= moved else {

@@ -22,9 +22,9 @@ final class ModelRun {
 
     /// What another arrival of a call must answer.
     enum Arrival {
-        case publish(PublishedItem)
+        case publish([PublishedItem])
         case settle(node: String, [SettledAttempt], Keeping)
-        case retryDead([(dlqId: String, parcel: Parcel)], all: Bool)
+        case retryDead([(dlqId: String, parcel: Parcel)], all: Bool, bytes: Int)
         /// It left a receipt.
         case same([String])
     }
@@ -41,7 +41,11 @@ final class ModelRun {
 
     let store: ModelStore
     var model = QueueModel()
-    var now = ModelRun.start
+    var now = ModelRun.start {
+        didSet { elapsed += max(0, now - oldValue) }
+    }
+    /// As a clock measures it that is never set back.
+    private(set) var elapsed: Int64 = 0
     var behind: Int64 = 0
     var serial = 0
     var nodes = (0..<3).map { Node(name: "n\($0)") }
@@ -49,6 +53,8 @@ final class ModelRun {
     /// Earlier revisions of topics.
     var oldTopics: [String: String] = [:]
     var countsEvents = true
+    /// A window that lay ahead may count again, and its lane stand in the ring until a claim looks at it.
+    var knowsTimes = true
     /// A node went around the ring and found nothing more: whoever puts a lane there must wake it.
     var sleeps = false
     private var starts = 0
@@ -125,7 +131,7 @@ final class ModelRun {
     }
 
     func remember(_ script: Script, _ arguments: [String], _ arrival: Arrival) {
-        calls.append(Call(script: script, arguments: arguments, sent: now, arrival: arrival))
+        calls.append(Call(script: script, arguments: arguments, sent: elapsed, arrival: arrival))
     }
 
     func newName() -> String {

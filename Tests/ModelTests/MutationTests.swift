@@ -59,14 +59,61 @@ struct Mutation: Sendable, CustomTestStringConvertible {
             "'state', 'active')"),
     ]
 
+    /// Those that few sequences meet.
+    static let rareMutations = [
+        Mutation("collect drops a key that has messages", Scripts.collect, "tonumber(g[1] or '0') <= 0 and", ""),
+        Mutation(
+            "a queue goes on before the callbacks of its head have ended", Scripts.settle,
+            "  if redis.call('EXISTS', key('waits', id)) == 1 then return end\n", ""),
+        Mutation("the sweep of a deleted queue takes what is new", Scripts.queueDelete, "text(limit) .. '-0'", "'+'"),
+        Mutation("a run is fired twice", Scripts.scheduleFire, "or record[2] ~= due", ""),
+        Mutation(
+            "a deleted queue's messages start behind their key", Scripts.claim, "return g[1] == '1' or g[2]",
+            "return g[1] == '1'"),
+        Mutation(
+            "a queue's head starts before its time", Scripts.claim, "if queue and due_behind(fresh, last) > now then",
+            "if false then"),
+        Mutation(
+            "a deduplication id stays taken a moment too long", Scripts.publish, "tonumber(till) > now",
+            "tonumber(till) >= now"),
+        Mutation("a message brings limits that are pinned", Scripts.publish, "if not g[5] and", "if"),
+        Mutation("renew gives back what its claim has just taken", Scripts.renew, "place.claim <= last", "true"),
+        Mutation(
+            "reclaim takes a node for dead at the end of its lease", Scripts.reclaim, "'-inf', '(' .. asked_at",
+            "'-inf', asked_at"),
+        Mutation(
+            "a lane stays closed when its time has come", Scripts.promote, "  touch(lane)\nend\nfinish", "end\nfinish"),
+        Mutation(
+            "a settled attempt leaves reclaimed as it is", Scripts.settle,
+            "  redis.call('HDEL', message, 'reclaimed')\n", ""),
+        Mutation(
+            "a window ends a millisecond late", Scripts.claim, "now >= gate.window_end or", "now > gate.window_end or"),
+        Mutation(
+            "a dead letter is retried twice", Scripts.deadRetry, "  if is_known(id) then\n    answer",
+            "  if false then\n    answer"),
+        Mutation(
+            "a freed slot opens no key", Scripts.settle, "== 1 then touch('flow:' .. flow) end", "== 1 then return end"),
+        Mutation(
+            "a cancelled callback is waited for", Scripts.cancel,
+            "if source and redis.call('SREM', key('waits', source), id) == 1 then", "if false then"),
+        Mutation(
+            "a shared body goes with the first that ends", Scripts.settle, "'holders', -1) <= 0", "'holders', -1) <= 1"),
+    ]
+
+    @Test(.enabled(if: ProcessInfo.processInfo.environment["ROOST_TEST_ALL"] != nil), arguments: rareMutations)
+    func aRareMistakeIsFound(_ mutation: Mutation) async throws { try await search(mutation, seconds: 120) }
+
     @Test(arguments: mutations) func aMistakeIsFound(_ mutation: Mutation) async throws {
+        try await search(mutation, seconds: 60)
+    }
+
+    private func search(_ mutation: Mutation, seconds: Double) async throws {
         let changed = try #require(mutation.changed, "the script has changed: put the mistake into its new text")
         let isShown = ProcessInfo.processInfo.environment["ROOST_MODEL_SHOW"] != nil
         let (count, report, _) = try await ModelSearch(changed: [changed], shrinks: isShown).run(
-            from: 0, atMost: 2000, seconds: 60)
+            from: 0, atMost: .max, seconds: seconds)
         #expect(report != nil, "not found in \(count) sequences")
-        if isShown {
-            print(mutation.testDescription, report ?? "")
-        }
+        if isShown { print("\(mutation.testDescription):", report ?? "") }
+        print("model: \(mutation.testDescription), in \(count) sequences")
     }
 }

@@ -29,6 +29,8 @@ enum Operation: Equatable {
     ///   - topic: what it is sent to, 0 for none; its revision is the one last seen, or an old one.
     ///   - mostQueues: as many as there may be, 0 for any number.
     case publish([PublishedMessage], isShared: Bool, topic: Int = 0, isOld: Bool = false, mostQueues: Int = 0)
+    /// Several publishes in one call.
+    case batch([[PublishedMessage]])
     case editTopic(Int, isRemoved: Bool)
     /// A call that came lately comes again.
     case resend(pick: Int)
@@ -51,7 +53,7 @@ enum Operation: Equatable {
     case deleteQueue(Int, most: Int)
     case sweep(Int, most: Int)
     /// - Parameter to: a queue or a key they have from now on.
-    case retryDead([Int], all: Bool, delay: Int64, to: Kind? = nil)
+    case retryDead([Int], all: Bool, delay: Int64, to: Kind? = nil, bytes: Int = 1_000_000)
     case dropDead([Int])
     case putSchedule(Int, after: Int64)
     case setSchedule(Int, ScheduleChange)

@@ -6,10 +6,14 @@ extension QueueModel {
         return taken.id
     }
 
-    /// The status of one item: `stored`, what each message repeats, or why nothing is stored.
-    mutating func publish(_ item: PublishedItem, _ now: Int64) -> String {
-        let parcels = item.parcels
+    mutating func publish(_ items: [PublishedItem], _ now: Int64) -> [String] {
         shedEnded(before: now - Self.endedFor)
+        return items.map { publish($0, now) }
+    }
+
+    /// The status of one item: `stored`, what each message repeats, or why nothing is stored.
+    private mutating func publish(_ item: PublishedItem, _ now: Int64) -> String {
+        let parcels = item.parcels
         var repeated: [Int: String] = [:]
         let isBefore = parcels.contains { isKnown($0.message.id) }
         if !isBefore {
@@ -37,12 +41,16 @@ extension QueueModel {
         return "[" + parcels.indices.map { repeated[$0] ?? "" }.joined(separator: " ") + "]"
     }
 
-    mutating func retryDead(_ items: [(dlqId: String, parcel: Parcel)], all: Bool, _ now: Int64) -> [String] {
+    mutating func retryDead(
+        _ items: [(dlqId: String, parcel: Parcel)], all: Bool, bytes: Int, _ now: Int64
+    ) -> [String] {
+        var left = bytes
         if all, let gone = items.first(where: { dead[$0.dlqId] == nil && !isKnown($0.parcel.message.id) }) {
             return ["gone", gone.dlqId]
         }
         var statuses: [String] = []
         for (dlqId, parcel) in items {
+            if left < 0 { break }
             if isKnown(parcel.message.id) {
                 statuses.append("stored")
             } else if let letter = dead.removeValue(forKey: dlqId) {
@@ -50,6 +58,7 @@ extension QueueModel {
                 parcel.message.body = letter.message.body
                 parcel.message.isShared = letter.message.isShared
                 create(parcel, now: now)
+                left -= parcel.message.body.utf8.count
                 statuses.append("stored")
             } else {
                 statuses.append("gone")

@@ -92,14 +92,19 @@ struct SequenceSource {
     }
 
     private mutating func publish() -> Operation {
+        if one(in: 8) {
+            return .batch((0..<number(1...3)).map { _ in (0..<number(1...2)).map { _ in message(limits()) } })
+        }
         let flow = limits()
         let count = one(in: 3) ? number(1...3) : 1
-        let messages = (0..<count).map { _ in
-            PublishedMessage(kind: kind(), delay: delay(), limits: flow, dedup: one(in: 6) ? number(1...2) : 0)
-        }
+        let messages = (0..<count).map { _ in message(flow) }
         let queues = one(in: 8) && count == 1 ? number(1...2) : 0
         return .publish(
             messages, isShared: one(in: 8), topic: one(in: 10) ? 1 : 0, isOld: one(in: 3), mostQueues: queues)
+    }
+
+    private mutating func message(_ flow: FlowLimits) -> PublishedMessage {
+        PublishedMessage(kind: kind(), delay: delay(), limits: flow, dedup: one(in: 6) ? number(1...2) : 0)
     }
 
     private mutating func deliver() -> Operation {
@@ -193,7 +198,8 @@ struct SequenceSource {
             ? .dropDead(numbers(2))
             : .retryDead(
                 numbers(2), all: one(in: 3), delay: delay(),
-                to: one(in: 4) ? pick(.queue(1), .flow(1), .both(0, 1)) : nil)
+                to: one(in: 4) ? pick(.queue(1), .flow(1), .both(0, 1)) : nil,
+                bytes: one(in: 5) ? pick(0, 12) : 1_000_000)
     }
 
     private mutating func schedule() -> Operation {

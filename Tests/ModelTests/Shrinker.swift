@@ -65,6 +65,9 @@ extension Operation {
                     + (messages.fewer + messages.withPlainer(\.plainer)).map {
                         .publish($0, isShared: isShared, topic: topic, isOld: isOld, mostQueues: mostQueues)
                     }
+            case .batch(let items):
+                items.fewer.map { .batch($0) }
+                    + items.withPlainer { $0.fewer + $0.withPlainer(\.plainer) }.map { .batch($0) }
             case .resend: [.resend(pick: 0)]
             case .promote: [.promote(most: 200)]
             case .renew: [.renew(node: 0, isFull: false)]
@@ -88,8 +91,9 @@ extension Operation {
                     .gate(kind, .put(parallelism: nil, paused: paused)),
                     .gate(kind, .put(parallelism: parallelism, paused: nil)),
                 ]
-            case .retryDead(let picks, let all, _, let to):
-                picks.fewer.map { .retryDead($0, all: all, delay: 0, to: to) } + [.retryDead([0], all: false, delay: 0)]
+            case .retryDead(let picks, let all, let delay, let to, let bytes):
+                picks.fewer.map { .retryDead($0, all: all, delay: delay, to: to, bytes: bytes) }
+                    + [.retryDead([0], all: false, delay: 0), .retryDead(picks, all: all, delay: 0, to: to)]
             case .dropDead(let picks): picks.fewer.map { .dropDead($0) } + [.dropDead([0])]
             case .fire(let kinds, let period, _):
                 kinds.fewer.map { .fire($0, period: period, isRaced: false) } + [
