@@ -9,7 +9,7 @@ extension ModelRun {
         let lanes = model.gates.keys.sorted()
         guard let gates = try send(Scripts.gateRead, lanes) else { return }
         for (lane, value) in zip(lanes, gates.values.dropFirst()) {
-            let seen = value.array.map { $0.map(\.word)[7...11].joined(separator: " ") } ?? ""
+            let seen = value.array.map { $0.map(\.word).dropFirst(7).prefix(5).joined(separator: " ") } ?? ""
             try expect("gate of \(lane)", [seen], [figures(of: lane, gates.now)])
         }
         let kinds = ["host", "topic", "queue", "flow"]
@@ -21,6 +21,7 @@ extension ModelRun {
             let held = model.messages.values.count { QueueModel.lane(ofHold: $0).hasPrefix(kind + ":") }
             wanted += ["\(waiting)", "\(held)"]
         }
+        guard figures.reply.count == 9 + 2 * kinds.count else { throw Difference("measure: \(figures.reply)") }
         try expect("measure", [1, 2, 4].map { figures.reply[$0] } + figures.reply[9...], wanted)
     }
 
@@ -41,7 +42,7 @@ extension ModelRun {
         knowsTimes = false
         guard let answer = try send(Scripts.promote, ["200"], isStepped: true) else { return }
         let moved = model.promote(200, answer.now)
-        guard answer.reply[0] == "ok", let all = Int(answer.reply[1]), all >= moved else {
+        guard answer.reply.count == 3, answer.reply[0] == "ok", let all = Int(answer.reply[1]), all >= moved else {
             throw Difference("promote after a step: \(answer.reply), and \(moved) were due")
         }
     }

@@ -126,8 +126,8 @@ final class ModelRun {
         return (reply, values, expected)
     }
 
-    func expect(_ what: String, _ reply: [String], _ wanted: [String]) throws {
-        if reply != wanted { throw Difference("\(what): \(reply), not \(wanted)") }
+    func expect(_ what: String, _ reply: some Collection<String>, _ wanted: [String]) throws {
+        if Array(reply) != wanted { throw Difference("\(what): \(Array(reply)), not \(wanted)") }
     }
 
     func remember(_ script: Script, _ arguments: [String], _ arrival: Arrival) {

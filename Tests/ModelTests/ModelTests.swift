@@ -16,7 +16,7 @@ import Testing
             return
         }
         let seconds =
-            environment["ROOST_MODEL_SECONDS"].flatMap(Double.init) ?? (environment["ROOST_TEST_ALL"] == nil ? 38 : 600)
+            environment["ROOST_MODEL_SECONDS"].flatMap(Double.init) ?? (environment["ROOST_TEST_ALL"] == nil ? 36 : 600)
         // The first seeds are the same each time; a long run begins elsewhere.
         let first = seconds > 60 ? UInt64.random(in: 0...(.max / 2)) : 0
         let (count, report, tally) = try await ModelSearch().run(from: first, atMost: .max, seconds: seconds)

@@ -47,8 +47,8 @@ extension QueueModel {
 }
 
 enum Observation {
-    /// Reads the same facts out of a root; with "events" the log, counted by message and state, and with the whole
-    /// of `audit` before it in `audit`.
+    /// A script that reads the same facts out of a root. ARGV[1]: "audit" for what `audit` finds as well, "events" for the
+    /// log instead, counted by message and state, with the length of each history.
     static func source(audit: String) -> String {
         "local function audit(KEYS, ARGV)\n\(audit)\nend\n" + observe
     }
@@ -56,10 +56,14 @@ enum Observation {
     private static let observe = #"""
         local root, out = KEYS[1], {}
         local function line(...) out[#out + 1] = table.concat({ ... }, ' ') end
-        local function short(place) return place and string.sub(place, 1, #root + 1) == root .. ':' and string.sub(place, #root + 2) or place end
+        local function short(place)
+          return place and string.sub(place, 1, #root + 1) == root .. ':' and string.sub(place, #root + 2) or place
+        end
         for _, id in ipairs(redis.call('ZRANGE', root .. ':messages', 0, -1)) do
-          local r = redis.call('HMGET', root .. ':message:' .. id, 'state', 'place', 'due', 'retried', 'reclaimed', 'source', 'sourceQueue')
-          line('message', id, r[1] or '-', short(string.match(r[2] or '-', '^%S+')), r[3] or '-', r[4] or '0', r[5] or '0', r[6] or '-', r[7] or '-')
+          local r = redis.call('HMGET', root .. ':message:' .. id, 'state', 'place', 'due', 'retried',
+            'reclaimed', 'source', 'sourceQueue')
+          line('message', id, r[1] or '-', short(string.match(r[2] or '-', '^%S+')), r[3] or '-', r[4] or '0', r[5] or '0',
+            r[6] or '-', r[7] or '-')
         end
         local function pairs_of(list, f) for i = 1, #list, 2 do f(list[i], list[i + 1]) end end
         local look = {}
@@ -78,8 +82,10 @@ enum Observation {
           pairs_of(redis.call('HGETALL', k), function(id, place) line('active', name, id, short(place)) end)
         end
         look.gate = function(name, k)
-          local g = redis.call('HMGET', k, 'messages', 'paused', 'pinnedParallelism', 'pinnedRate', 'deletedTo', 'parallelism', 'rate', 'period', 'windowStart', 'windowCount')
-          line('gate', name, g[1] or '0', g[2] or '0', g[3] or '0', g[4] or '0', g[5] and '1' or '0', g[6] or '-', g[7] or '-', g[8] or '-', g[9] or '-', g[10] or '0')
+          local g = redis.call('HMGET', k, 'messages', 'paused', 'pinnedParallelism', 'pinnedRate', 'deletedTo', 'parallelism',
+            'rate', 'period', 'windowStart', 'windowCount')
+          line('gate', name, g[1] or '0', g[2] or '0', g[3] or '0', g[4] or '0', g[5] and '1' or '0', g[6] or '-',
+            g[7] or '-', g[8] or '-', g[9] or '-', g[10] or '0')
         end
         look.queues = function(_, k) for _, name in ipairs(redis.call('SMEMBERS', k)) do line('queues', name) end end
         look.flows = function(_, k) for _, name in ipairs(redis.call('SMEMBERS', k)) do line('flows', name) end end
