@@ -91,7 +91,8 @@ let package = Package(
         .testTarget(name: "RedisLinkTests", dependencies: ["RedisLink", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "CurlLinkTests", dependencies: ["CurlLink", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "ScriptTests", dependencies: ["Engine", "RedisLink", "TestSupport"], swiftSettings: strict),
-        .testTarget(name: "ModelTests", dependencies: ["CHiredis", "Engine", "RedisLink", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "ModelTests", dependencies: ["CHiredis", "Engine", "RedisLink", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "HTTPAPITests", dependencies: ["HTTPAPI", "TestSupport"], swiftSettings: strict),
         .testTarget(
