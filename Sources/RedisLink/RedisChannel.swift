@@ -1,6 +1,5 @@
 /// One connection: NIO moves the bytes, hiredis reads the protocol. Used by the client and by the subscription.
 
-import CHiredis
 import NIOCore
 import NIOPosix
 import NIOSSL
@@ -9,33 +8,19 @@ import NIOSSL
 final class RedisReplyHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
-    private let reader: UnsafeMutablePointer<redisReader>?
+    private let reader = RedisReplyReader()
     private let onReply: (RedisValue) -> Void
     private let onEnd: () -> Void
     private var ended = false
 
     init(onReply: @escaping (RedisValue) -> Void, onEnd: @escaping () -> Void) {
         (self.onReply, self.onEnd) = (onReply, onEnd)
-        reader = redisReaderCreate()
     }
 
-    deinit { if let reader { redisReaderFree(reader) } }
-
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard let reader, !ended else { return }
-        let buffer = unwrapInboundIn(data)
-        let fed = buffer.withUnsafeReadableBytes { bytes in
-            redisReaderFeed(reader, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
-        }
-        guard fed == REDIS_OK else { return end(context) }
-        while true {
-            var reply: UnsafeMutableRawPointer?
-            guard redisReaderGetReply(reader, &reply) == REDIS_OK else { return end(context) }
-            guard let reply else { return }
-            let value = RedisValue(UnsafePointer(reply.assumingMemoryBound(to: redisReply.self)))
-            freeReplyObject(reply)
-            onReply(value)
-        }
+        guard !ended else { return }
+        let isReadable = unwrapInboundIn(data).withUnsafeReadableBytes { reader.read($0, onReply) }
+        if !isReadable { end(context) }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
