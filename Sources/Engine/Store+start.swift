@@ -25,6 +25,16 @@ extension Store {
         return "this Redis holds schema \(version), this Roost knows \(Self.schema): start a newer Roost"
     }
 
+    /// True where somebody emptied Redis under a running process. What every process needs is written again, `keys` among it,
+    /// so that receivers and other processes go on with the pair they know.
+    package func mendEmptied(keys: SigningKeys) async throws(StoreError) -> Bool {
+        guard try await read(RedisCommand("HGET", settings.prefix + ":meta", "schema")) == .null else { return false }
+        try await checkSchema()
+        try await configureLog()
+        _ = try await signingKeys(initial: keys)
+        return true
+    }
+
     /// Tells the scripts how large the log may grow. The last process to start decides for all.
     package func configureLog() async throws(StoreError) {
         let limit = String(settings.logMaxBytes)

@@ -262,8 +262,11 @@ struct Server: Sendable {
     /// the word of it was lost.
     private func followRedis(_ store: Store, _ redis: RedisClient, _ keyring: SigningKeyring) async {
         while !Task.isCancelled {
-            try? await Task.sleep(for: .seconds(5))
+            try? await Task.sleep(for: .seconds(3))
             try? await store.clock.sync(over: redis)
+            if (try? await store.mendEmptied(keys: keyring.keys)) == true {
+                logger.error("Redis was emptied: what waited is gone, new messages go on")
+            }
             if let keys = try? await store.signingKeys(initial: keyring.keys) { keyring.replace(keys) }
         }
     }
