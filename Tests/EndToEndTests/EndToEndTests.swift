@@ -9,14 +9,15 @@ import Testing
     static let binary = Contract.top.appendingPathComponent(".build/debug/roost").path
 
     static let scenarios = [
-        "client.py", "crash.py", "doctor.py", "faults.py", "gates.py", "golden.py", "openapi.py", "schedules.py",
-        "sdk.py",
-        "serve.py",
+        "client.py", "crash.py", "doctor.py", "door.py", "endpoints.py", "faults.py", "gates.py", "golden.py",
+        "leaving.py", "openapi.py", "operations.py", "points.py", "races.py", "schedules.py", "sdk.py", "serve.py",
     ]
 
     /// `ops/test --all` adds what takes long.
     static var all: [String] {
-        scenarios + (ProcessInfo.processInfo.environment["ROOST_TEST_ALL"] == nil ? [] : ["fuzz.py"])
+        scenarios
+            + (ProcessInfo.processInfo.environment["ROOST_TEST_ALL"] == nil
+                ? [] : ["copies.py", "fuzz.py", "storms.py"])
     }
 
     func run(_ script: String) throws -> (code: Int32, output: String) {

@@ -1,6 +1,6 @@
 """What the end-to-end scenarios share: a sink that remembers, and servers that never stay behind."""
 
-import base64, ctypes, http.server, json, os, re, shutil, signal, socket, ssl, subprocess, sys, tempfile, threading, time
+import base64, ctypes, http.client, http.server, json, os, random, re, shutil, signal, socket, ssl, subprocess, sys, tempfile, threading, time
 import urllib.request
 
 BINARY = os.environ["ROOST_TEST_BINARY"]

@@ -110,11 +110,14 @@ extension ModelRun {
         sleeps = !isCapped
     }
 
+    /// The node, or the next that has something in flight: which one it is matters little, that it has does.
+    private func busy(_ node: Int) -> Int {
+        nodes.indices.map { (node + $0) % nodes.count }.first { !nodes[$0].known.isEmpty } ?? node
+    }
+
     func settle(_ node: Int, _ attempts: [Attempt], _ keeping: Keeping) throws {
-        // Which node it is matters little, that something is settled does.
-        guard let node = (nodes.indices.map { (node + $0) % nodes.count }.first { !nodes[$0].known.isEmpty }) else {
-            return
-        }
+        let node = busy(node)
+        guard !nodes[node].known.isEmpty else { return }
         var settled: [SettledAttempt] = []
         for (index, attempt) in attempts.enumerated() {
             let held = nodes[node].known[attempt.pick % nodes[node].known.count]
@@ -188,6 +191,7 @@ extension ModelRun {
     }
 
     func handBack(_ node: Int, _ most: Int) throws {
+        let node = busy(node)
         guard let answer = try send(Scripts.handBack, [nodes[node].name, "\(most)"]) else { return }
         let (given, left) = model.handBack(nodes[node].name, most: most, answer.now)
         store.note("handed back", given)

@@ -26,7 +26,7 @@ struct SequenceSource {
 
     private mutating func sequence() -> [Step] {
         chooseMood()
-        let length = number(10...60)
+        let length = one(in: 30) ? number(100...200) : number(10...60)
         if one(in: 15) { weights.append((1, .step)) }
         var steps = [Step(0, .renew(node: 0, isFull: false)), Step(1, .renew(node: 1, isFull: true))]
         if one(in: 12) { steps.append(Step(2, .limitLog(pick(0, 3000, 20_000)))) }
@@ -50,7 +50,8 @@ struct SequenceSource {
         let isTangled = one(in: 5)
         if isTangled { kinds = pick([.both(0, 0)], [.both(0, 0), .flow(0)], [.both(0, 0), .both(1, 0), .queue(0)]) }
         weights = [
-            (8, .publish), (8, .deliver), (8, .settle), (4, .time), (number(0...4), .crash), (number(0...3), .cancel),
+            (8, .publish), (8, .deliver), (8, .settle), (4, .time), (isTangled ? 4 : number(0...4), .crash),
+            (number(0...3), .cancel),
             (isTangled ? 6 : number(0...5), .gate), (pick(0, 1, 5), .dead), (pick(0, 1, 4), .schedule), (2, .house),
             (2, .resend),
         ]
@@ -184,9 +185,9 @@ struct SequenceSource {
             case .host, .topic, .flow: 0
             }
         switch number(1...10) {
-        case 1...2: return .gate(.queue(queue), .pause)
-        case 3...4: return .gate(.queue(queue), .resume)
-        case 5...7:
+        case 1...3: return .gate(.queue(queue), .pause)
+        case 4...5: return .gate(.queue(queue), .resume)
+        case 6...7:
             return .gate(.queue(queue), .put(parallelism: pick(nil, 1, 2, 3), paused: pick(nil, nil, true, false)))
         case 8: return .sweep(queue, most: pick(1, 200))
         default: return .deleteQueue(queue, most: pick(1, 2, 200))

@@ -124,17 +124,18 @@ import Testing
         await bench.redis.close()
     }
 
-    /// The first page took a message that waited for its time, and the lane stayed in the ring behind a closed gate.
+    /// The first page took a message whose callback was under way, and the lane stayed in the ring behind a closed gate.
     @Test func aQueueLeavesTheRingWithTheFirstPageOfItsDeletion() async throws {
         let bench = try ScriptBench()
         try await bench.renew("n1")
         for id in ["msg_1", "msg_2"] { _ = try await bench.publish(id, lane: "queue:q", gate: Self.queue) }
         let held = try await bench.claim("n1", 1)
-        #expect(try await bench.settle("n1", "msg_1", held[0].place, "retry", "\(bench.now + 1000)") == "retry")
+        let step = try await bench.settle("n1", "msg_1", held[0].place, "retry", "\(bench.now + 1000)", callback: "cb")
+        #expect(step == "retry")
         #expect(try await bench.change("queue:q", "put", "2", "") == "ok")
-        #expect(try await bench.redis.send("ZCARD", "roost:{0}:open").int64 == 1)
+        #expect(try await bench.redis.send("ZSCORE", "roost:{0}:open", "queue:q") != .null)
         _ = try await bench.run(Scripts.queueDelete, "q", "delete", "1", "call-1")
-        #expect(try await bench.redis.send("ZCARD", "roost:{0}:open").int64 == 0)
+        #expect(try await bench.redis.send("ZSCORE", "roost:{0}:open", "queue:q") == .null)
         await bench.redis.close()
     }
 
