@@ -104,9 +104,13 @@ let package = Package(
         .testTarget(name: "EngineTests", dependencies: ["Engine", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "HTTPAPITests", dependencies: ["HTTPAPI", "TestSupport"], swiftSettings: strict),
         .testTarget(
+            name: "ClientTests",
+            dependencies: ["Domain", "roost", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strict),
+        .testTarget(
             name: "EndToEndTests", dependencies: ["TestSupport", "RedisLink", "roost"],
             exclude: [
-                "client.py", "copies.py", "crash.py", "doctor.py", "door.py", "endpoints.py", "faults.py",
+                "cli.py", "client.py", "copies.py", "crash.py", "doctor.py", "door.py", "endpoints.py", "faults.py",
                 "fuzz.py", "gates.py", "golden.py", "interposed.py", "invariants.py", "leaving.py", "openapi.py",
                 "operations.py", "points.py", "races.py", "roosting.py", "schedules.py", "sdk.py", "serve.py",
                 "storms.py",

@@ -12,14 +12,35 @@ struct Roost: AsyncParsableCommand {
         abstract: "A self-hosted, QStash-compatible HTTP message queue and scheduler on your own Redis.",
         discussion: """
             EXAMPLES
-              roost dev                      everything on this machine, with development credentials
-              roost serve                    production; see the settings with roost serve --settings
+              roost dev                everything on this machine
+              roost serve --settings   what production can be told
+              roost publish https://example.com/hook --body hello --delay 10m
+              roost logs --follow
               roost cron 'CRON_TZ=Europe/Berlin 30 2 * * *'
               roost backoff 'pow(2, retried) * 1000'
+
+            EXIT STATUS
+              0    done
+              1    refused or failed: by the server, a check, your answer to a question
+              2    wrong arguments or settings; nothing was done
+              3    the server can't be reached, or can't serve now (timeout, 502 to 504)
+              4    there is no such message, topic, queue, schedule, key or dead letter
+              130  interrupted
+
+            Commands that talk to a server read QSTASH_URL (http://127.0.0.1:8080 unless set) and QSTASH_TOKEN or
+            QSTASH_TOKEN_FILE. NO_COLOR turns colours off, COLUMNS sets the width of tables.
             """,
         version: version,
-        subcommands: [
-            Dev.self, Serve.self, CronTable.self, BackoffTable.self, Doctor.self, Healthcheck.self, Bench.self,
+        subcommands: [CronTable.self, BackoffTable.self, Completion.self],
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Servers", subcommands: [Dev.self, Serve.self, Doctor.self, Healthcheck.self, Bench.self]),
+            CommandGroup(
+                name: "Client",
+                subcommands: [
+                    Publish.self, Messages.self, Schedules.self, Topics.self, Queues.self, Flows.self,
+                    DeadLetters.self, Logs.self, Keys.self, Verify.self, Import.self,
+                ]),
         ])
 
     static func main() async {
@@ -50,7 +71,9 @@ struct Roost: AsyncParsableCommand {
             Foundation.exit(0)
         }
         if code == .validationFailure {
-            Console.complain(message(for: error) + " (see roost --help)")
+            let help = fullMessage(for: error).firstMatch(of: /See '(roost [^']*)'/)?.output.1 ?? "roost --help"
+            let text = message(for: error).split(separator: "\n").joined(separator: " ")
+            Console.complain("\(text) (see \(help))")
             Foundation.exit(2)
         }
         let text = message(for: error)
@@ -68,7 +91,8 @@ struct CommandFailure: Error {
 enum CommandWords {
     /// `-port=8081` and `-port 8081`, as the official development server is called, mean `--port`.
     static func normalized(_ words: [String]) -> [String] {
-        words.map { $0 == "-port" || $0.hasPrefix("-port=") ? "-" + $0 : $0 }
+        guard ["dev", "serve"].contains(words.first) else { return words }
+        return words.map { $0 == "-port" || $0.hasPrefix("-port=") ? "-" + $0 : $0 }
     }
 }
 

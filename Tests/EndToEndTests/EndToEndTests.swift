@@ -9,7 +9,7 @@ import Testing
     static let binary = Contract.top.appendingPathComponent(".build/debug/roost").path
 
     static let scenarios = [
-        "client.py", "crash.py", "doctor.py", "door.py", "endpoints.py", "faults.py", "gates.py", "golden.py",
+        "cli.py", "client.py", "crash.py", "doctor.py", "door.py", "endpoints.py", "faults.py", "gates.py", "golden.py",
         "leaving.py", "openapi.py", "operations.py", "points.py", "races.py", "schedules.py", "sdk.py", "serve.py",
     ]
 

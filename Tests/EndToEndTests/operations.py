@@ -92,7 +92,7 @@ for path in documents + configured:
     with open(os.path.join(top, path)) as file:
         text = file.read()
     for name in set(re.findall(r"\b(?:ROOST|QSTASH)_[A-Z_]+\b", text)):
-        assert name in known | {"QSTASH_URL", "QSTASH_DEV", "ROOST_REDIS_PORT"} or name.startswith(("ROOST_TEST_", "ROOST_MODEL_")), path + ": " + name
+        assert name in known | {"QSTASH_URL", "QSTASH_DEV", "ROOST_REDIS_PORT", "ROOST_IMPORT_TOKEN", "ROOST_IMPORT_TOKEN_FILE"} or name.startswith(("ROOST_TEST_", "ROOST_MODEL_")), path + ": " + name
 
 # Everything that is read by a program parses, and what it refers to is there.
 compose = yaml.safe_load(read("compose.yaml"))

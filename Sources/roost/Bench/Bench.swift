@@ -16,11 +16,11 @@ struct Bench: AsyncParsableCommand {
 
             EXAMPLES
               roost bench
-              roost bench --rate 1000 --messages 20000 --delay 3       lateness of delayed messages
-              roost bench --messages 100000 --due-in 30                all due in the same second
-              roost bench --hang 1000 --rate 200 --messages 2000       beside a thousand requests that hang
-              roost bench --queues 1000                                FIFO queues, one message at a time in each
-              roost bench --schedules --messages 10000                 so many schedules in the same minute
+              roost bench --rate 1000 --messages 20000 --delay 3   delayed messages
+              roost bench --messages 100000 --due-in 30            due in the same second
+              roost bench --hang 1000 --rate 200 --messages 2000   beside hanging requests
+              roost bench --queues 1000                            FIFO queues
+              roost bench --schedules --messages 10000             in the same minute
             """,
         version: Roost.version)
 

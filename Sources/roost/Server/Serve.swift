@@ -9,7 +9,9 @@ struct Serve: AsyncParsableCommand {
             Needs ROOST_REDIS_URL and QSTASH_TOKEN; --settings lists all settings.
 
             EXAMPLES
-              ROOST_REDIS_URL=redis://127.0.0.1:6379 QSTASH_TOKEN_FILE=/run/secrets/token roost serve
+              export ROOST_REDIS_URL=redis://127.0.0.1:6379
+              export QSTASH_TOKEN_FILE=/run/secrets/token
+              roost serve
               roost serve --config /etc/roost.yaml --listen 0.0.0.0:8080
             """,
         version: Roost.version)

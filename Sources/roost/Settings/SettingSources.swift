@@ -60,6 +60,8 @@ struct SettingSources {
                 return true
             }
         }
+        // What the client reads.
+        if name == "ROOST_IMPORT_TOKEN" || name == "ROOST_IMPORT_TOKEN_FILE" { return true }
         if name == "ROOST_CONFIG" || Setting.named(name) != nil { return true }
         return name.hasSuffix("_FILE") && Setting.named(String(name.dropLast(5)))?.isSecret == true
     }
