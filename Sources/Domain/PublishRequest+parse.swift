@@ -38,11 +38,13 @@ extension PublishRequest {
         settings.header = try source.header(isAuthenticatedByQuery: context.isAuthenticatedByQuery)
         let delay = try reader.delay()
         let schedule = try reader.schedule(delay: delay)
-        let notBefore = try reader.notBefore() ?? context.now.adding(seconds: delay ?? 0)
+        // A delay is measured from the latest that now can be, so that it is never shorter than asked.
+        let now = (delay ?? 0) > 0 ? context.latest : context.now
+        let notBefore = try reader.notBefore() ?? now.adding(seconds: delay ?? 0)
         if body.count > limits.maxMessageBytes { throw .messageTooLarge(limit: limits.maxMessageBytes) }
         return PublishRequest(
             destination: destination, settings: settings, body: body, version: context.version,
-            callerIP: context.callerIP, createdAt: context.now, notBefore: notBefore,
+            callerIP: context.callerIP, createdAt: now, notBefore: notBefore,
             deduplication: try reader.deduplication(), schedule: schedule)
     }
 

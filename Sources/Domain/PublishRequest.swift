@@ -69,6 +69,8 @@ package struct MessageSettings: Sendable, Hashable {
 package struct PublishContext: Sendable {
     package var version: APIVersion
     package var now: Timestamp
+    /// What now can be at the latest, as far as the clock is known; not before `now`.
+    package var latest: Timestamp
     package var callerIP: String
     /// The token came by `qstash_token`.
     package var isAuthenticatedByQuery: Bool
@@ -78,12 +80,14 @@ package struct PublishContext: Sendable {
     package var policy: AddressPolicy
 
     package init(
-        version: APIVersion, now: Timestamp, callerIP: String, isAuthenticatedByQuery: Bool = false,
+        version: APIVersion, now: Timestamp, latest: Timestamp? = nil, callerIP: String,
+        isAuthenticatedByQuery: Bool = false,
         queue: String? = nil,
         limits: Limits = Limits(), policy: AddressPolicy
     ) {
         self.version = version
         self.now = now
+        self.latest = latest ?? now
         self.callerIP = callerIP
         self.isAuthenticatedByQuery = isAuthenticatedByQuery
         self.queue = queue

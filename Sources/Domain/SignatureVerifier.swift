@@ -44,7 +44,8 @@ package struct SignatureVerifier: Sendable {
         guard isOurs else { throw .key }
         guard let claims = try? JSONMembers(JSONValue.read(payload), of: "payload"),
             let subject = try? claims.string("sub"), let expires = try? claims.int("exp"),
-            let from = try? claims.int("nbf"), let hash = try? claims.string("body")
+            let from = try? claims.int("nbf"), let hash = try? claims.string("body"),
+            (try? claims.string("iss")) == "Upstash"
         else { throw .malformed }
         if let url, url != subject { throw .url(signed: subject) }
         if now.seconds > expires { throw .expired(at: Int64(expires)) }

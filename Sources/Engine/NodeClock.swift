@@ -14,6 +14,10 @@ package final class NodeClock: Sendable {
         var last: Int64 = 0
         var stepped = false
         var synced = false
+        /// Microseconds by which Redis's time may be later than the estimate.
+        var uncertainty: Int64 = 0
+
+        func estimate(at now: ContinuousClock.Instant) -> Int64 { base + (now - receivedAt).microseconds }
     }
 
     private enum Source { case redis, manual }
@@ -41,11 +45,15 @@ package final class NodeClock: Sendable {
     package var microseconds: Int64 {
         state.withLock { state in
             guard source == .redis else { return state.last }
-            let elapsed = (ContinuousClock.now - state.receivedAt).components
-            let estimate = state.base + elapsed.seconds * 1_000_000 + elapsed.attoseconds / 1_000_000_000_000
-            state.last = max(state.last, estimate)
+            state.last = max(state.last, state.estimate(at: .now))
             return state.last
         }
+    }
+
+    /// What it is at the latest, in whole milliseconds: from here a delay is measured, so that it is never shorter than asked.
+    package var latest: Timestamp {
+        let (time, more) = (microseconds, state.withLock { $0.uncertainty })
+        return Timestamp(milliseconds: (time + more + 999) / 1000)
     }
 
     /// What a script gets as ARGV[1].
@@ -66,6 +74,7 @@ package final class NodeClock: Sendable {
     /// a second or more before it, its clock was set back, and the next scripts say so.
     package func sync(over redis: any RedisCommands, refusedAt: Int64? = nil) async throws(RedisError) {
         guard source == .redis else { return }
+        let sent = ContinuousClock.now
         let reply = try await redis.send(RedisCommand("TIME"))
         let received = ContinuousClock.now
         guard let parts = reply.array, parts.count == 2, let seconds = parts[0].int64, let micros = parts[1].int64
@@ -73,8 +82,13 @@ package final class NodeClock: Sendable {
         state.withLock { state in
             let base = seconds &* 1_000_000 &+ micros
             if base < state.last - 1_000_000 { state.last = base }
-            state.base = base
-            state.receivedAt = received
+            // Both are lower bounds: the higher one is nearer to the truth, unless it lies beyond what the truth can be. The
+            // same of the upper bounds, turned round.
+            let (known, upper) = (state.estimate(at: received), base + (received - sent).microseconds)
+            let fits = state.synced && known <= upper
+            let latest = fits ? min(known + state.uncertainty, upper) : upper
+            if !fits || known < base { (state.base, state.receivedAt) = (base, received) }
+            state.uncertainty = max(0, latest - state.estimate(at: received))
             state.synced = true
             if let refusedAt { state.stepped = base / 1000 < refusedAt - 999 } else { state.stepped = false }
         }

@@ -81,6 +81,12 @@ extension Duration {
         return seconds * 1000 + attoseconds / 1_000_000_000_000_000
     }
 
+    /// Whole microseconds; negative where it is. Clamped to what is far beyond any clock.
+    var microseconds: Int64 {
+        let (seconds, attoseconds) = components
+        return min(max(seconds, -9_000_000_000), 9_000_000_000) * 1_000_000 + attoseconds / 1_000_000_000_000
+    }
+
     package var inSeconds: Double {
         let (seconds, attoseconds) = components
         return Double(seconds) + Double(attoseconds) * 1e-18

@@ -82,7 +82,7 @@ extension API {
             if topic == nil { missing = .topicNotFound(name) }
         }
         let context = PublishContext(
-            version: source.version, now: store.clock.now, callerIP: source.callerIP,
+            version: source.version, now: store.clock.now, latest: store.clock.latest, callerIP: source.callerIP,
             isAuthenticatedByQuery: source.isAuthenticatedByQuery, queue: source.queue, limits: settings.limits,
             policy: settings.policy)
         let request = try PublishRequest.parse(

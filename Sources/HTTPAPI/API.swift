@@ -51,7 +51,9 @@ package struct API: Sendable {
         do throws(RequestError) {
             response = try await route(request)
         } catch {
-            response = APIResponse(error)
+            // Whoever only read has nothing to ask about.
+            let isRead = request.method == "GET" && error == .storageOutcomeUnknown
+            response = APIResponse(isRead ? .storageUnavailable : error)
             if error == .invalidToken { try? await Task.sleep(for: delay(ofWrongTokenIn: request)) }
         }
         metrics.count(status: response.status)

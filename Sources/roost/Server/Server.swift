@@ -128,7 +128,8 @@ struct Server: Sendable {
             redis: redis, clock: NodeClock(), settings: settings.engine.store, logger: logger, metrics: metrics)
         let keyring: SigningKeyring
         do {
-            try await store.clock.sync(over: redis)
+            // Each looks closer: the first replies come while everything starts.
+            for _ in 0..<5 { try await store.clock.sync(over: redis) }
             try await store.checkSchema()
             try await store.configureLog()
             keyring = SigningKeyring(try await store.signingKeys(initial: settings.signingKeys))
