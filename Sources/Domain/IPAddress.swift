@@ -65,7 +65,7 @@ package struct IPAddress: Sendable, Hashable {
     }
 
     private static func number(_ digits: [UInt8]) -> UInt64? {
-        guard !digits.isEmpty, digits.count <= 24 else { return nil }
+        guard !digits.isEmpty else { return nil }
         let radix: UInt64
         let rest: ArraySlice<UInt8>
         if digits.count > 1, digits[0] == 0x30, ASCII.lower(digits[1]) == UInt8(ascii: "x") {
