@@ -17,7 +17,9 @@ package enum DestinationURL {
         if slashes == 1 && !mended { return nil }
         let rest = bytes[(colon + 1 + slashes)...]
         let scheme = isTLS ? "https://" : "http://"
-        if scheme.utf8.count + rest.count > maxBytes { throw .destination("longer than \(maxBytes) bytes") }
+        // As it is stored and sent: a byte outside ASCII becomes three.
+        let length = rest.reduce(scheme.utf8.count + rest.count) { $0 + ($1 > 0x7F ? 2 : 0) }
+        if length > maxBytes { throw .destination("longer than \(maxBytes) bytes") }
         // It would be cut off by everyone who sends the URL, and what was signed would not be what was sent.
         if rest.contains(UInt8(ascii: "#")) { throw .destination("endpoint has a fragment") }
         let authority = URLAuthority.bytes(in: rest)
