@@ -64,10 +64,15 @@ let package = Package(
             ],
             resources: [.embedInCode("openapi.yaml")],
             swiftSettings: strict),
+        .target(
+            name: "Console",
+            dependencies: ["Domain", "HTTPAPI", .product(name: "Crypto", package: "swift-crypto")],
+            resources: [.embedInCode("web")],
+            swiftSettings: strict),
         .executableTarget(
             name: "roost",
             dependencies: [
-                "Domain", "RedisLink", "CurlLink", "Engine", "HTTPAPI", "CProcess",
+                "Domain", "RedisLink", "CurlLink", "Engine", "HTTPAPI", "Console", "CProcess",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
@@ -102,7 +107,7 @@ let package = Package(
         .testTarget(
             name: "ModelTests", dependencies: ["CHiredis", "Engine", "RedisLink", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "TestSupport"], swiftSettings: strict),
-        .testTarget(name: "HTTPAPITests", dependencies: ["HTTPAPI", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "HTTPAPITests", dependencies: ["HTTPAPI", "Console", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "ClientTests",
             dependencies: ["Domain", "roost", .product(name: "ArgumentParser", package: "swift-argument-parser")],
@@ -110,7 +115,8 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests", dependencies: ["TestSupport", "RedisLink", "roost"],
             exclude: [
-                "cli.py", "client.py", "copies.py", "crash.py", "doctor.py", "door.py", "endpoints.py", "faults.py",
+                "cli.py", "client.py", "console.py", "copies.py", "crash.py", "doctor.py", "door.py", "endpoints.py",
+                "faults.py",
                 "fuzz.py", "gates.py", "golden.py", "interposed.py", "invariants.py", "leaving.py", "openapi.py",
                 "operations.py", "points.py", "races.py", "roosting.py", "schedules.py", "sdk.py", "serve.py",
                 "storms.py",

@@ -12,7 +12,8 @@
 --   ARGV[8]  bytes at most (the first goes however large it is)
 --
 --   returns  {"ok", more, row ...}: more is 1 where the list goes on behind the last row; a row being {member, score,
---            message id, state or "", request (JSON text), status of the last response or "", bytes of its bodies}
+--            message id, state or "", request (JSON text), status of a dead letter's last response, or of a live
+--            message how often it was retried, or ""; bytes of a dead letter's bodies}
 --            {"clock", last}
 --   writes   clock
 
@@ -55,7 +56,7 @@ for i = 1, total do
     size = redis.call('HSTRLEN', key('dead', member), 'body') + redis.call('HSTRLEN', key('dead', member), 'responseBody')
     if r[5] then size = size + redis.call('HSTRLEN', key('body', r[5]), 'text') end
   else
-    r = redis.call('HMGET', key('message', member), 'place', 'state', 'request', 'status')
+    r = redis.call('HMGET', key('message', member), 'place', 'state', 'request', 'retried')
     r[1] = member
   end
   bytes = bytes + #(r[3] or '')

@@ -26,7 +26,7 @@ package final class EngineMetrics: Sendable {
 
     package init() {}
 
-    func published(_ lane: LaneKind, _ count: Int = 1) {
+    package func published(_ lane: LaneKind, _ count: Int = 1) {
         state.withLock { $0.published[lane, default: 0] += count }
     }
 
@@ -57,6 +57,20 @@ package final class EngineMetrics: Sendable {
     package func total(_ result: Result) -> Int {
         state.withLock { state in
             LaneKind.allCases.reduce(0) { $0 + (state.settled[Key(result: result, lane: $1)] ?? 0) }
+        }
+    }
+
+    /// Totals since the start, by the names that `stats:<minute>` has for them; lateness in ms.
+    package var progress: [Tally: Int64] {
+        state.withLock { state in
+            func settled(_ result: Result) -> Int64 {
+                Int64(LaneKind.allCases.reduce(0) { $0 + (state.settled[Key(result: result, lane: $1)] ?? 0) })
+            }
+            return [
+                .published: Int64(state.published.values.reduce(0, +)), .delivered: settled(.delivered),
+                .retried: settled(.retried), .failed: settled(.failed), .started: Int64(state.lateness.count),
+                .lateness: Int64(state.lateness.sum * 1000),
+            ]
         }
     }
 

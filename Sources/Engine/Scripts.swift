@@ -31,6 +31,9 @@ package enum Scripts {
     package static let gateRead = load("gate_read", PackageResources.gate_read_lua)
     package static let queueDelete = load("queue_delete", PackageResources.queue_delete_lua)
     package static let measure = load("measure", PackageResources.measure_lua)
+    package static let statsAdd = load("stats_add", PackageResources.stats_add_lua)
+    package static let statsRead = load("stats_read", PackageResources.stats_read_lua)
+    package static let why = load("why", PackageResources.why_lua)
     package static let collect = load("collect", PackageResources.collect_lua)
 
     private static func load(_ name: String, _ body: [UInt8], reads: Bool = false) -> Script {

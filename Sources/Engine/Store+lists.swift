@@ -7,10 +7,12 @@ import RedisLink
 package struct ListRow: Sendable {
     /// The message id, or the dlqId.
     package var member: String
+    /// Where it stands in its set, for the cursor of the next page.
+    package var score = ""
     package var messageID: String
     package var state: String
     package var request: [UInt8]
-    /// Of a dead letter's last response.
+    /// Of a dead letter's last response; of a live message how often it was retried.
     package var status: String
     /// Bytes of a dead letter's bodies.
     package var bodyBytes: Int
@@ -24,12 +26,12 @@ extension Store {
     private static let pageRows = 500
     private static let pageBytes = 1 << 20
 
-    /// Walks the set from the cursor on and hands over every row in its order until `visit` answers false.
+    /// Walks the set from the cursor, or from behind `place` ("<score> <member>"), on and hands over every row in its order until `visit` answers false.
     package func walk(
-        _ set: ListSet, _ query: ListQuery, rows: Int = Store.pageRows,
+        _ set: ListSet, _ query: ListQuery, rows: Int = Store.pageRows, behind place: String? = nil,
         _ visit: (ListRow) async throws -> Bool
     ) async throws {
-        var cursor = ""
+        var cursor = place ?? ""
         if case .behind(let member) = query.cursor { cursor = "\(member.prefix { $0 != "-" }) \(member)" }
         let (from, to) = query.range
         while true {
@@ -44,7 +46,8 @@ extension Store {
                 guard let f = value.array, f.count == 7, let member = f[0].string else { continue }
                 cursor = "\(f[1].string ?? "") \(member)"
                 let row = ListRow(
-                    member: member, messageID: f[2].string ?? "", state: f[3].string ?? "", request: f[4].bytes ?? [],
+                    member: member, score: f[1].string ?? "", messageID: f[2].string ?? "", state: f[3].string ?? "",
+                    request: f[4].bytes ?? [],
                     status: f[5].string ?? "", bodyBytes: Int(clamping: f[6].int64 ?? 0))
                 guard try await visit(row) else { return }
             }
@@ -74,7 +77,7 @@ extension Store {
         return cancelled
     }
 
-    private static func passes(_ row: ListRow, _ query: ListQuery) -> Bool {
+    package static func passes(_ row: ListRow, _ query: ListQuery) -> Bool {
         guard query.filter.passes(id: row.messageID) else { return false }
         if !query.filter.needsRecord, query.from == nil, query.to == nil { return true }
         guard let record = row.record else { return false }

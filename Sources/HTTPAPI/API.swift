@@ -30,6 +30,7 @@ package struct API: Sendable {
     let logger: Logger
     let wrongTokens = WrongTokens()
     private let refusals = LogBrake()
+    let tails = Tails()
     /// Served before everything else where it answers: the echo endpoint of `roost dev`.
     let extra: (@Sendable (APIRequest) async -> APIResponse?)?
 
@@ -85,6 +86,7 @@ package struct API: Sendable {
     private func route(_ request: APIRequest) async throws(RequestError) -> APIResponse {
         let access = try authenticator.authenticate(
             authorization: request.header("Authorization"), queryToken: Self.queryToken(request.target))
+        if let response = try await consoleData(request, access) { return response }
         guard let (route, version) = Route.find(request.method, request.target) else { throw .routeNotFound }
         guard route.methods.contains(request.method) else {
             throw .methodNotAllowed(allow: route.methods.joined(separator: ", "))

@@ -27,6 +27,8 @@ package struct APIResponse: Sendable {
     package var status: Int
     package var headers: [HeaderField]
     package var body: [UInt8]
+    /// Parts of a body that is sent as it comes, until the stream or the connection ends; `body` is not sent then.
+    package var stream: AsyncStream<[UInt8]>?
 
     package init(status: Int = 200, json body: [UInt8], headers: [HeaderField] = []) {
         self.status = status

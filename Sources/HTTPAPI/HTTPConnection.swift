@@ -40,6 +40,8 @@ final class HTTPConnection: ChannelInboundHandler {
     private var isHead = false
     private var keepsAlive = true
     private var timer: Scheduled<Void>?
+    /// Sends the parts of an answer that has no end of its own.
+    private var streaming: Task<Void, Never>?
 
     init(
         settings: FrontSettings, bodies: BodyRoom, metrics: APIMetrics, logger: Logger, respond: @escaping Responder
@@ -56,6 +58,7 @@ final class HTTPConnection: ChannelInboundHandler {
     func channelInactive(context: ChannelHandlerContext) {
         timer?.cancel()
         giveBackRoom()
+        streaming?.cancel()
         context.fireChannelInactive()
     }
 
@@ -171,6 +174,7 @@ final class HTTPConnection: ChannelInboundHandler {
     private func write(_ response: APIResponse, _ context: ChannelHandlerContext) {
         giveBackRoom()
         guard case .answering = state, context.channel.isActive else { return }
+        if let stream = response.stream, !isHead { return send(response, parts: stream, context) }
         guard keepsAlive else {
             send(response, closes: true, context)
             return linger(context)
@@ -216,6 +220,37 @@ final class HTTPConnection: ChannelInboundHandler {
         }
     }
 
+    /// The next part is taken when the one before is written, so a slow reader holds up its own stream only. The
+    /// connection ends with it.
+    private func send(_ response: APIResponse, parts: AsyncStream<[UInt8]>, _ context: ChannelHandlerContext) {
+        var headers = HTTPHeaders()
+        for (name, value) in response.headers { headers.add(name: name, value: value) }
+        headers.add(name: "Connection", value: "close")
+        let head = HTTPResponseHead(
+            version: .http1_1, status: HTTPResponseStatus(statusCode: response.status), headers: headers)
+        context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+        let loop = context.eventLoop
+        let me = NIOLoopBound((self, context), eventLoop: loop)
+        streaming = Task {
+            for await part in parts {
+                let written = loop.makePromise(of: Void.self)
+                loop.execute {
+                    let (handler, context) = me.value
+                    let data = IOData.byteBuffer(ByteBuffer(bytes: part))
+                    context.writeAndFlush(handler.wrapOutboundOut(.body(data)), promise: written)
+                }
+                guard (try? await written.futureResult.get()) != nil, !Task.isCancelled else { break }
+            }
+            loop.execute {
+                let (handler, context) = me.value
+                guard context.channel.isActive else { return }
+                handler.keepsAlive = false
+                context.writeAndFlush(handler.wrapOutboundOut(.end(nil)), promise: nil)
+                handler.linger(context)
+            }
+        }
+    }
+
     /// Answers without having read the request, and reads no more of it than what is on its way.
     private func refuse(_ refusal: Refusal, _ context: ChannelHandlerContext) {
         body = []
@@ -251,11 +286,14 @@ final class HTTPConnection: ChannelInboundHandler {
         case ChannelEvent.inputClosed:
             keepsAlive = false
             switch state {
-            case .answering, .writing: return
+            // Nobody reads on who waits for no end of the answer.
+            case .answering where streaming == nil: return
+            case .writing: return
             default: context.close(promise: nil)
             }
         case is Drain:
             keepsAlive = false
+            streaming?.cancel()
             if case .idle = state { context.close(promise: nil) }
         default: context.fireUserInboundEventTriggered(event)
         }

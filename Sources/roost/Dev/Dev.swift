@@ -46,7 +46,10 @@ struct Dev: AsyncParsableCommand {
         let echo = Echo(say: Console.say)
         var server = Server(settings: settings, redisURL: redis.url, logger: logger)
         server.trustsRedis = true
-        server.extra = { await echo.respond(to: $0, keys: $1.keys) }
+        server.extra = { request, keyring in
+            if let response = DevToken.respond(to: request) { return response }
+            return await echo.respond(to: request, keys: keyring.keys)
+        }
         server.lastWords = { redis.kill() }
         server.ready = { port in
             Console.say(Self.banner(port: port, data: folder.path, socket: redis.socketPath))
@@ -70,6 +73,7 @@ struct Dev: AsyncParsableCommand {
         return """
 
             roost \(Roost.version) running at \(url)
+            console at \(url)/console
             messages in \(data), look inside with: redis-cli -s \(socket)
 
             For your program:

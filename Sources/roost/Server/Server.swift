@@ -1,5 +1,6 @@
 /// One server process: Redis, the node's loops, the HTTP front, wired together, from start to drained.
 
+import Console
 import CurlLink
 import Domain
 import Engine
@@ -178,7 +179,11 @@ struct Server: Sendable {
             settings: settings.apiSettings, status: pages, metrics: apiMetrics, logger: logger,
             extra: beside)
         if settings.roles.contains(.api) {
-            door.open({ await api.respond(to: $0) }, refuse: { api.refusal($0) })
+            door.open(
+                { request in
+                    if let page = WebPages.respond(to: request) { return page }
+                    return await api.respond(to: request)
+                }, refuse: { api.refusal($0) })
         } else {
             door.open(
                 { await pages.respond(to: $0) ?? APIResponse(RequestError.routeNotFound) },
@@ -262,8 +267,10 @@ struct Server: Sendable {
     /// Redis's time, for a process without a node whose renewals keep it, and keys that another process has rotated, where
     /// the word of it was lost.
     private func followRedis(_ store: Store, _ redis: RedisClient, _ keyring: SigningKeyring) async {
+        var counted: [Tally: Int64] = [:]
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(3))
+            counted = await store.record(progressSince: counted)
             try? await store.clock.sync(over: redis)
             if (try? await store.mendEmptied(keys: keyring.keys)) == true {
                 logger.error("Redis was emptied: what waited is gone, new messages go on")
