@@ -17,7 +17,7 @@ import Testing
     static var all: [String] {
         scenarios
             + (ProcessInfo.processInfo.environment["ROOST_TEST_ALL"] == nil
-                ? [] : ["console.py", "copies.py", "fuzz.py", "storms.py"])
+                ? [] : ["clocks.py", "console.py", "copies.py", "fuzz.py", "storms.py"])
     }
 
     func run(_ script: String) throws -> (code: Int32, output: String) {

@@ -64,7 +64,7 @@ more(50)
 print("storm: %d faults, answers %s" % (sum(p.cuts for p in proxies), book.answers))
 
 # Redis gone.
-gone = 60 if "--all" in sys.argv else 3
+gone = 60 if "--all" in sys.argv or os.environ.get("ROOST_TEST_ALL") else 3
 redis.process.kill()
 redis.process.wait()
 for proxy in proxies:
