@@ -60,8 +60,9 @@ extension Store {
         var cancelled = 0
         var chunk: [String] = []
         var walked = query
-        // A message is listed under the time it was stored at, at or after its creation and by the clock of any node, which
-        // is less than a second off; what comes later is not meant.
+        // A message is listed under the time it was stored at, by the clock of any node: less than a second from its
+        // creation, which `passes` looks at. What comes later is not meant.
+        walked.from = query.from.map { Saturating.subtract($0, 1000) }
         walked.to = clock.now.adding(seconds: 1).milliseconds
         let most = query.count ?? Int.max
         try await walk(.messages, walked) { row in

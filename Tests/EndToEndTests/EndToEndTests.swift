@@ -41,4 +41,11 @@ import Testing
         let (code, output) = try run(script)
         #expect(code == 0, "\(script):\n\(output)")
     }
+
+    @Test(
+        .enabled(if: ProcessInfo.processInfo.environment["ROOST_TEST_ALL"] != nil), .timeLimit(.minutes(40)))
+    func aMillionMessagesDueAtOnce() throws {
+        let (code, output) = try run("million.py")
+        #expect(code == 0, "\(output)")
+    }
 }
