@@ -59,15 +59,9 @@ struct Doctor: AsyncParsableCommand {
     }
 
     private func report(_ findings: [String], summary: String) throws {
-        for line in findings { Console.say(Self.oneLine(line)) }
+        for line in findings { Console.say(SafeText.line(line)) }
         if !findings.isEmpty { throw ExitCode(1) }
         Console.say("all is well: \(summary)")
-    }
-
-    /// What stands in Redis may hold anything: nothing of it moves the cursor of a terminal.
-    private static func oneLine(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
     }
 
     private func examine(
