@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -315,10 +316,10 @@ static int run_http(int port, long count, int connections, const char *file, dou
             }
             ssize_t n = write(c->fd, request, size);
             c->sent = n < 0 ? 0 : n;
-            // Bodies that do not fit the socket are rare here: wait for room.
             while (c->sent < size) {
                 n = write(c->fd, request + c->sent, size - c->sent);
-                if (n > 0) c->sent += n; else if (errno != EAGAIN) die("write"); else usleep(50);
+                struct pollfd room = { .fd = c->fd, .events = POLLOUT };
+                if (n > 0) c->sent += n; else if (errno != EAGAIN) die("write"); else poll(&room, 1, -1);
             }
         }
         int patience = next < 0 ? 1000 : (int)((next - mono()) / 1000);
