@@ -324,14 +324,16 @@ class Others:
             thread.start()
         return self
 
-    def send(self):
-        while not self.ended.wait(0.03):
+    def send(self):  # at least one, however soon the rest is over
+        while True:
             number = next(numbers)
             at, path = time.time(), "/other/%d" % number
             url = sink.url.replace("127.0.0.1", "sink%d.test" % (number % 1000)) if self.names else sink.url
             assert call("POST", roost.url + "/v2/publish/" + url + path, secret, body=b"x")[0] == 200
             arrived = next(r for r in reversed(sink.wait(lambda rs: any(r["path"] == path for r in rs[-50:]))) if r["path"] == path)
             self.late.append(arrived["at"] - at)
+            if self.ended.wait(0.03):
+                return
 
     def look(self):
         while not self.ended.wait(0.01):
