@@ -3,6 +3,10 @@
 /// Why several multis: curl 7.88 walks a multi's whole connection cache whenever a handle is removed, so one multi
 /// with 4,096 in flight costs three times what 32 with 128 each do. They are filled in order, so that a quiet server
 /// uses the first one only and finds its warm connections there.
+///
+/// Why a waiting line: beyond `busy` in flight a request is begun only where no other can go on. An endpoint that answers
+/// faster than this thread can ask needs few connections, and a thousand of them would cost twice the time each; one that
+/// takes its time leaves the thread idle, and everything begins at once.
 
 import CCurl
 import CEvents
@@ -24,6 +28,9 @@ struct Bell: Sendable {
 final class CurlLoop {
     static let perMulti = 128
     static let mostMultis = 64
+    /// Transfers in flight that more are added to only when there is nothing else to do, and then how many at once.
+    static let busy = 128
+    static let burst = 64
 
     private let inbox: CurlThread
     private let bell: Bell
@@ -34,6 +41,9 @@ final class CurlLoop {
     private var owners: [Int32: CurlMulti] = [:]
     private var transfers: [UInt64: CurlTransfer] = [:]
     private var spare: [OpaquePointer] = []
+    /// Those before `begun` have been started.
+    private var line: [CurlClient.Job] = []
+    private var begun = 0
 
     init(inbox: CurlThread, bell: Bell, settings: CurlSettings) {
         (self.inbox, self.bell, self.settings) = (inbox, bell, settings)
@@ -43,7 +53,7 @@ final class CurlLoop {
         _ = roost_epoll_set(epoll, bell.descriptor, Int32(ROOST_IN))
         var events = [roost_event](repeating: roost_event(), count: 256)
         while true {
-            let count = Int(roost_epoll_wait(epoll, &events, Int32(events.count), timeout()))
+            let count = Int(roost_epoll_wait(epoll, &events, Int32(events.count), line.isEmpty ? timeout() : 0))
             var rang = false
             for event in events.prefix(count) {
                 if event.fd == bell.descriptor {
@@ -58,6 +68,7 @@ final class CurlLoop {
             }
             let now = ContinuousClock.now
             for multi in multis where multi.deadline.map({ $0 <= now }) ?? false { multi.actOnTimeout() }
+            startWaiting(isIdle: count == 0)
             for multi in multis where multi.isDirty { multi.collect(finish) }
         }
         end()
@@ -75,12 +86,30 @@ final class CurlLoop {
     /// True when the thread is to end.
     private func takeInbox() -> Bool {
         let inbox = inbox.take()
-        for job in inbox.jobs { start(job) }
+        if line.isEmpty { line = inbox.jobs } else { line += inbox.jobs }
         for id in inbox.cancelled {
-            guard let transfer = transfers[id] else { continue }
-            finish(transfer, .failure(.cancelled))
+            if let transfer = transfers[id] {
+                finish(transfer, .failure(.cancelled))
+            } else if let place = line[begun...].firstIndex(where: { $0.id == id }) {
+                line.remove(at: place).answer(.failure(.cancelled))
+            }
         }
         return inbox.stopping
+    }
+
+    private func startWaiting(isIdle: Bool) {
+        // A few always: answers without end must not keep the thread from all others.
+        let room = max(Self.busy - transfers.count, isIdle ? Self.burst : 4)
+        for job in line[begun...].prefix(room) {
+            begun += 1
+            start(job)
+        }
+        if begun == line.count {
+            (line, begun) = ([], 0)
+        } else if begun > 1024 {
+            line.removeFirst(begun)
+            begun = 0
+        }
     }
 
     private func start(_ job: CurlClient.Job) {
@@ -118,7 +147,7 @@ final class CurlLoop {
 
     private func end() {
         for transfer in Array(transfers.values) { finish(transfer, .failure(.cancelled)) }
-        for job in inbox.take().jobs { job.answer(.failure(.cancelled)) }
+        for job in line[begun...] + inbox.take().jobs { job.answer(.failure(.cancelled)) }
         for easy in spare { curl_easy_cleanup(easy.raw) }
         for multi in multis { multi.close() }
         close(epoll)

@@ -14,7 +14,8 @@ final class CurlTransfer {
     private var headerList: UnsafeMutablePointer<curl_slist>?
 
     private var status = 0
-    private var headers: [(name: String, value: String)] = []
+    /// The lines of the answer's headers, each with a line feed behind it.
+    private var headers: [UInt8] = []
     private var headerBytes = 0
     private var headerLines = 0
     /// Of all answers, interim ones and trailers included.
@@ -104,10 +105,19 @@ final class CurlTransfer {
         _ = roost_set_size(handle, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(exchange.body.count))
         _ = roost_set_pointer(handle, CURLOPT_POSTFIELDS, body.baseAddress)
         var hasContentType = false
+        var line: [UInt8] = []
+        line.reserveCapacity(512)
         for (name, value) in exchange.headers {
             if name.utf8.count == 12, name.lowercased() == "content-type" { hasContentType = true }
+            line.removeAll(keepingCapacity: true)
+            line.append(contentsOf: name.utf8)
             // An empty value needs curl's own notation; a colon with nothing behind it removes the header.
-            headerList = curl_slist_append(headerList, value.isEmpty ? "\(name);" : "\(name): \(value)")
+            line.append(contentsOf: value.isEmpty ? ";".utf8 : ": ".utf8)
+            line.append(contentsOf: value.utf8)
+            line.append(0)
+            headerList = line.withUnsafeBytes {
+                curl_slist_append(headerList, $0.baseAddress?.assumingMemoryBound(to: CChar.self))
+            }
         }
         headerList = curl_slist_append(headerList, "Accept:")
         headerList = curl_slist_append(headerList, "Expect:")
@@ -215,21 +225,20 @@ final class CurlTransfer {
             switchesProtocol = status == 101
             if switchesProtocol { return 0 }
         } else if !headersAreWhole, let colon = line.firstIndex(of: 58) {
-            let name = String(decoding: line[..<colon], as: UTF8.self)
-            var value = line[(colon + 1)...]
-            while let first = value.first, first == 32 || first == 9 { value = value.dropFirst() }
-            while let last = value.last, last == 32 || last == 9 { value = value.dropLast() }
-            headers.append((name, String(decoding: value, as: UTF8.self)))
-            isCoded = isCoded || Self.isUnaskedCoding(name, headers[headers.count - 1].value)
+            headers.append(contentsOf: line)
+            headers.append(10)
+            isCoded = isCoded || (colon == 17 && Self.isUnaskedCoding(line))
             if isCoded { return 0 }
         }
         return bytes.count
     }
 
     /// curl unpacks transfer codings whether they were asked for or not: a few kilobytes would keep its thread for minutes.
-    private static func isUnaskedCoding(_ name: String, _ value: String) -> Bool {
-        guard name.utf8.count == 17, name.lowercased() == "transfer-encoding" else { return false }
-        return !["chunked", "identity"].contains(value.lowercased())
+    private static func isUnaskedCoding(_ line: Slice<UnsafeRawBufferPointer>) -> Bool {
+        guard let field = HTTPResponse.fields(Array(line)).first, field.name.lowercased() == "transfer-encoding" else {
+            return false
+        }
+        return !["chunked", "identity"].contains(field.value.lowercased())
     }
 
     /// The last moment before a connection: the address is known and nothing was sent.
@@ -288,7 +297,7 @@ final class CurlTransfer {
         guard result == CURLE_OK || isCutShort else { return .failure(failure(result)) }
         // curl is content with a connection that ends within the headers; the answer was not whole.
         guard headersAreWhole else { return .failure(.reset) }
-        return .response(HTTPResponse(status: status, headers: headers, body: response, truncated: truncated))
+        return .response(HTTPResponse(status: status, headerLines: headers, body: response, truncated: truncated))
     }
 
     /// curl's codes in our words.

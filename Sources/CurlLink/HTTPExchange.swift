@@ -26,11 +26,28 @@ package struct HTTPExchange: Sendable {
 
 package struct HTTPResponse: Sendable {
     package var status: Int
-    /// Of the final response, in the order received, names and values as they came; no trailers.
-    package var headers: [(name: String, value: String)]
+    /// Of the final response, as they came; no trailers. Most answers are never asked for their headers.
+    fileprivate var headerLines: [UInt8]
     package var body: [UInt8]
     /// True where the body was longer than what is kept.
     package var truncated: Bool
+
+    init(status: Int, headerLines: [UInt8], body: [UInt8], truncated: Bool) {
+        (self.status, self.headerLines, self.body, self.truncated) = (status, headerLines, body, truncated)
+    }
+
+    /// In the order received, names as they came, values without the blanks around them. Read anew each time.
+    package var headers: [(name: String, value: String)] { Self.fields(headerLines) }
+
+    static func fields(_ lines: [UInt8]) -> [(name: String, value: String)] {
+        lines.split(separator: 10).compactMap { line in
+            guard let colon = line.firstIndex(of: 58) else { return nil }
+            var value = line[(colon + 1)...]
+            while let first = value.first, first == 32 || first == 9 { value = value.dropFirst() }
+            while let last = value.last, last == 32 || last == 9 { value = value.dropLast() }
+            return (String(decoding: line[..<colon], as: UTF8.self), String(decoding: value, as: UTF8.self))
+        }
+    }
 }
 
 package enum HTTPOutcome: Sendable {

@@ -30,7 +30,9 @@ package enum CurlSender {
                 switch await curl.send(exchange) {
                 case .response(let response):
                     let body = response.truncated ? UTF8Text.withoutCutCharacter(response.body) : response.body
-                    return .response(status: response.status, headers: HeaderMap(response.headers), body: body)
+                    let isUseless = !delivery.keepsResponseHeaders && (200...299).contains(response.status)
+                    return .response(
+                        status: response.status, headers: isUseless ? [:] : HeaderMap(response.headers), body: body)
                 case .failure(.exhausted) where ContinuousClock.now + pause < deadline && !Task.isCancelled:
                     try? await Task.sleep(for: pause)
                 case .failure(let failure):

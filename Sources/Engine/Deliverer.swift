@@ -15,6 +15,8 @@ package struct Delivery: Sendable {
     package var headers: [(name: String, value: String)]
     package var body: [UInt8]
     package var timeoutMilliseconds: Int
+    /// False where a success may come without its headers, because nobody is told of them.
+    package var keepsResponseHeaders = true
 }
 
 package final class Deliverer: Sendable {
@@ -162,7 +164,8 @@ package final class Deliverer: Sendable {
             url: message.record.url, method: message.record.method.rawValue,
             headers: DeliveryHeaders.list(for: message, signature: signature, region: settings.region),
             body: message.body,
-            timeoutMilliseconds: Int(min(max(timeout, 1), Int64(Int32.max) / 1000)) * 1000)
+            timeoutMilliseconds: Int(min(max(timeout, 1), Int64(Int32.max) / 1000)) * 1000,
+            keepsResponseHeaders: message.record.callback != nil)
     }
 
     /// A record nobody can read is not delivered and not lost: it becomes a dead letter that says why.
