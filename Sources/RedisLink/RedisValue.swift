@@ -1,6 +1,4 @@
-/// A reply of Redis as a value, converted once from what hiredis parsed.
-
-import CHiredis
+/// A reply of Redis as a value.
 
 package enum RedisValue: Sendable, Equatable {
     case null
@@ -31,32 +29,5 @@ package enum RedisValue: Sendable, Equatable {
     package var array: [RedisValue]? {
         if case .array(let values) = self { return values }
         return nil
-    }
-
-    /// hiredis refuses nesting beyond seven levels before this sees it.
-    init(_ reply: UnsafePointer<redisReply>) {
-        let reply = reply.pointee
-        switch reply.type {
-        case REDIS_REPLY_INTEGER:
-            self = .integer(reply.integer)
-        case REDIS_REPLY_STRING, REDIS_REPLY_STATUS:
-            self = .bulk(Self.bytes(reply))
-        case REDIS_REPLY_ERROR:
-            self = .error(String(decoding: Self.bytes(reply), as: UTF8.self))
-        case REDIS_REPLY_ARRAY:
-            var values: [RedisValue] = []
-            values.reserveCapacity(Int(reply.elements))
-            for index in 0..<Int(reply.elements) {
-                if let element = reply.element?[index] { values.append(RedisValue(element)) }
-            }
-            self = .array(values)
-        default:
-            self = .null
-        }
-    }
-
-    private static func bytes(_ reply: redisReply) -> [UInt8] {
-        guard let text = reply.str else { return [] }
-        return Array(UnsafeRawBufferPointer(start: text, count: Int(reply.len)))
     }
 }

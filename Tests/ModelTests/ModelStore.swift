@@ -74,13 +74,26 @@ final class ModelStore {
             throw .outcomeUnknown("Redis has gone")
         }
         defer { freeReplyObject(found) }
-        let value = RedisValue(UnsafePointer(found.assumingMemoryBound(to: redisReply.self)))
+        let value = RedisValue(found.assumingMemoryBound(to: redisReply.self).pointee)
         if case .error(let text) = value { throw .server(text) }
         return value
     }
 }
 
 extension RedisValue {
+    /// What a blocking connection answers.
+    fileprivate init(_ reply: redisReply) {
+        let bytes = Array(UnsafeRawBufferPointer(start: reply.str, count: reply.str == nil ? 0 : Int(reply.len)))
+        switch reply.type {
+        case REDIS_REPLY_INTEGER: self = .integer(reply.integer)
+        case REDIS_REPLY_STRING, REDIS_REPLY_STATUS: self = .bulk(bytes)
+        case REDIS_REPLY_ERROR: self = .error(String(decoding: bytes, as: UTF8.self))
+        case REDIS_REPLY_ARRAY:
+            self = .array((0..<Int(reply.elements)).compactMap { reply.element[$0].map { RedisValue($0.pointee) } })
+        default: self = .null
+        }
+    }
+
     /// As the model says it: words, with what is nested in brackets.
     var word: String {
         switch self {
