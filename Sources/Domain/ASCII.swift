@@ -40,7 +40,9 @@ package enum ASCII {
     }
 
     package static func equalIgnoringCase(_ left: String, _ right: String) -> Bool {
-        equalIgnoringCase(left.utf8, right.utf8)
+        let (left, right) = (left.utf8, right.utf8)
+        // Counting is free, and most names that are compared differ in length.
+        return left.count == right.count && left.elementsEqual(right) { lower($0) == lower($1) }
     }
 
     package static func hasPrefixIgnoringCase(_ text: some Collection<UInt8>, _ prefix: some Collection<UInt8>) -> Bool
@@ -81,6 +83,21 @@ package enum ASCII {
             value = Saturating.add(Saturating.multiply(value, 10), Int64(byte - 0x30))
         }
         return value
+    }
+
+    /// In decimal digits.
+    static func append(_ number: Int64, to bytes: inout [UInt8]) {
+        if number < 0 { bytes.append(UInt8(ascii: "-")) }
+        var (digits, end): (Int, UInt64) = (1, 10)
+        while digits < 19, number.magnitude >= end { (digits, end) = (digits + 1, end * 10) }
+        bytes.append(contentsOf: repeatElement(UInt8(ascii: "0"), count: digits))
+        var rest = number.magnitude
+        var position = bytes.count
+        while rest > 0 {
+            position -= 1
+            bytes[position] += UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        }
     }
 
     package static func hex(_ bytes: some Sequence<UInt8>) -> String {

@@ -45,10 +45,10 @@ package struct AddressPolicy: Sendable {
     ///
     /// - Parameter host: the name from the URL that led to the address.
     package func refusal(of address: IPAddress, host: String? = nil) -> Refusal? {
-        if let host, hosts.contains(Self.plain(host)) { return nil }
+        if let host, !hosts.isEmpty, hosts.contains(Self.plain(host)) { return nil }
         let inner = address.embeddedIPv4
         let candidates = [address, inner].compactMap { $0 }
-        if hosts.contains(address.description) { return nil }
+        if !hosts.isEmpty, hosts.contains(address.description) { return nil }
         let isMetadata = candidates.contains(where: AddressRanges.isMetadata)
         let isNamed = networks.contains { network in
             candidates.contains(where: network.contains) && (!isMetadata || network.isSingle)
@@ -95,8 +95,10 @@ package struct AddressPolicy: Sendable {
     /// Lower case, without brackets and the dot of the root.
     private static func plain(_ host: String) -> String {
         var host = ASCII.lowercased(host)
-        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-        if host.hasSuffix(".") { host.removeLast() }
+        if host.utf8.first == UInt8(ascii: "["), host.utf8.last == UInt8(ascii: "]") {
+            host = String(host.dropFirst().dropLast())
+        }
+        if host.utf8.last == UInt8(ascii: ".") { host.removeLast() }
         return host
     }
 }

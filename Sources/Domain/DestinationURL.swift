@@ -17,11 +17,18 @@ package enum DestinationURL {
         if slashes == 1 && !mended { return nil }
         let rest = bytes[(colon + 1 + slashes)...]
         let scheme = isTLS ? "https://" : "http://"
+        var (outsideASCII, hasFragment, hasControl) = (0, false, false)
+        for byte in rest {
+            if byte > 0x7F { outsideASCII += 1 }
+            hasFragment = hasFragment || byte == UInt8(ascii: "#")
+            hasControl = hasControl || byte <= 0x20 || byte == 0x7F
+        }
         // As it is stored and sent: a byte outside ASCII becomes three.
-        let length = rest.reduce(scheme.utf8.count + rest.count) { $0 + ($1 > 0x7F ? 2 : 0) }
-        if length > maxBytes { throw .destination("longer than \(maxBytes) bytes") }
+        if scheme.utf8.count + rest.count + 2 * outsideASCII > maxBytes {
+            throw .destination("longer than \(maxBytes) bytes")
+        }
         // It would be cut off by everyone who sends the URL, and what was signed would not be what was sent.
-        if rest.contains(UInt8(ascii: "#")) { throw .destination("endpoint has a fragment") }
+        if hasFragment { throw .destination("endpoint has a fragment") }
         let authority = URLAuthority.bytes(in: rest)
         if authority.contains(where: { $0 > 0x7F }) {
             throw .destination("endpoint has a host that is not ASCII, give its punycode form")
@@ -36,10 +43,9 @@ package enum DestinationURL {
             case .port: throw .destination("endpoint has invalid port")
             }
         }
-        if rest.contains(where: { $0 <= 0x20 || $0 == 0x7F }) {
-            throw .destination("endpoint contains a blank or a control character")
-        }
-        return scheme + String(decoding: Percent.encode(Array(rest)) { $0 > 0x7F }, as: UTF8.self)
+        if hasControl { throw .destination("endpoint contains a blank or a control character") }
+        let sent = outsideASCII == 0 ? Array(rest) : Percent.encode(rest) { $0 > 0x7F }
+        return String(decoding: Array(scheme.utf8) + sent, as: UTF8.self)
     }
 
     /// An absolute URL given in JSON or a header value, where nothing merges slashes.

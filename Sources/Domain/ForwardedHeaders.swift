@@ -6,13 +6,16 @@ extension OptionReader {
     func forwarded() throws(RequestError) -> HeaderMap {
         var map: HeaderMap = [:]
         var levels: [String: PublishOption.Level] = [:]
+        let isMixed = options.forward.contains { $0.level != options.forward[0].level }
         for option in options.forward {
             guard HeaderName.isToken(String(option.name)) else { throw option.error("not a header name") }
             guard HeaderName.isValidValue(option.value) else { throw option.error(HeaderName.valueRule) }
             let name = HeaderName.canonical(String(option.name))
             if HeaderName.isNeverForwarded(canonical: name) || HeaderName.isOwn(canonical: name) { continue }
-            if levels[name, default: option.level] != option.level { continue }
-            levels[name] = option.level
+            if isMixed {
+                if levels[name, default: option.level] != option.level { continue }
+                levels[name] = option.level
+            }
             map.add(name, option.value)
         }
         return map

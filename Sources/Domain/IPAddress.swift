@@ -25,6 +25,8 @@ package struct IPAddress: Sendable, Hashable {
 
     /// A host that every resolver takes for an IPv4 address: `127.1`, `0x7f.1`, `2130706433`, `0177.0.0.1`.
     package init?(shorthandIPv4 text: String) {
+        // Every number of one begins with a digit: names are told apart at their first letter.
+        guard let first = text.utf8.first, ASCII.isDigit(first) else { return nil }
         let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard (1...4).contains(parts.count) else { return nil }
         var value: UInt64 = 0

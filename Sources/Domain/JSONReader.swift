@@ -5,6 +5,8 @@ struct JSONReader {
     private var position = 0
     private var depth = 0
     private static let deepest = 64
+    /// Members that are compared with each other one by one.
+    private static let short = 24
     /// The texts of this member, in the objects of an outermost array, are checked and left where they are.
     private var deferring: String?
     private var deferred: JSONSlice?
@@ -90,6 +92,7 @@ struct JSONReader {
     private mutating func object() throws(JSONError) -> JSONValue {
         try descend()
         var object = JSONObject()
+        object.members.reserveCapacity(depth == 1 ? 16 : 4)
         var seen: Set<String> = []
         if !take(UInt8(ascii: "}")) {
             repeat {
@@ -100,8 +103,9 @@ struct JSONReader {
                 let start = position
                 let key = try string()
                 // Short objects are the rule: no set for them.
-                if object.members.count == 8 { seen = Set(object.members.map(\.key)) }
-                let isTwice = object.members.count < 8 ? object[key] != nil : !seen.insert(key).inserted
+                if object.members.count == Self.short { seen = Set(object.members.map(\.key)) }
+                let isTwice =
+                    object.members.count < Self.short ? object[key] != nil : !seen.insert(key).inserted
                 if isTwice { throw JSONError(text: "key \"\(key.prefix(100))\" given twice", offset: start) }
                 guard take(UInt8(ascii: ":")) else { throw fault("expected ':'") }
                 skipBlanks()
@@ -218,6 +222,9 @@ struct JSONReader {
                 position += 1
             }
             if digits().isEmpty { throw fault("expected a digit") }
+        }
+        if isInteger, whole.count <= 18, let value = ASCII.saturatingInteger(whole) {
+            return .int(bytes[start] == UInt8(ascii: "-") ? -value : value)
         }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
         if isInteger, let value = Int64(text) { return .int(value) }

@@ -50,7 +50,7 @@ package struct JSONText: Sendable {
 
     package mutating func int(_ value: Int64) {
         separate()
-        bytes.append(contentsOf: String(value).utf8)
+        ASCII.append(value, to: &bytes)
     }
 
     package mutating func bool(_ value: Bool) {
@@ -63,11 +63,11 @@ package struct JSONText: Sendable {
         bytes.append(contentsOf: "null".utf8)
     }
 
-    /// Standard alphabet, padded.
-    package mutating func base64(_ value: [UInt8]) {
+    /// Padded.
+    package mutating func base64(_ value: some Collection<UInt8>, alphabet: Base64.Alphabet = .standard) {
         separate()
         bytes.append(UInt8(ascii: "\""))
-        Base64.append(value, to: &bytes, alphabet: .standard, padded: true)
+        Base64.append(value, to: &bytes, alphabet: alphabet, padded: true)
         bytes.append(UInt8(ascii: "\""))
     }
 

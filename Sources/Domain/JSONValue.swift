@@ -48,7 +48,10 @@ package struct JSONObject: Sendable, Equatable {
     package internal(set) var members: [Member] = []
 
     /// nil for absent; an explicit null is `.null`.
-    package subscript(key: String) -> JSONValue? { members.first { $0.key == key }?.value }
+    package subscript(key: String) -> JSONValue? {
+        // Counting is free, and most keys differ in length.
+        members.first { $0.key.utf8.count == key.utf8.count && $0.key == key }?.value
+    }
 }
 
 /// Why a text is not the JSON that was expected.

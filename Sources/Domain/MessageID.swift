@@ -81,22 +81,20 @@ enum Base62 {
 
     /// The lowest `count` digits, highest first.
     static func append(_ value: UInt64, digits count: Int, to bytes: inout [UInt8]) {
-        let start = bytes.count
+        bytes.append(contentsOf: repeatElement(0, count: count))
         var value = value
-        for _ in 0..<count {
-            bytes.append(digits[Int(value % 62)])
+        for position in ((bytes.count - count)..<bytes.count).reversed() {
+            bytes[position] = digits[Int(value % 62)]
             value /= 62
         }
-        bytes[start...].reverse()
     }
 
     static func appendRandom(digits count: Int, to bytes: inout [UInt8]) {
-        var generator = SystemRandomNumberGenerator()
+        // 62^9 is 1/1362 of 2^64: the bias of the remainder is below a thousandth of one digit.
         var left = count
-        while left > 0 {
-            // 62^9 is 1/1362 of 2^64: the bias of the remainder is below a thousandth of one digit.
+        for word in SystemRandom.words((count + 8) / 9) {
             let take = min(left, 9)
-            append(generator.next(), digits: take, to: &bytes)
+            append(word, digits: take, to: &bytes)
             left -= take
         }
     }

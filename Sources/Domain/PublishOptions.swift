@@ -22,7 +22,7 @@ struct PublishOption {
 /// The options of a message, or of one callback.
 struct PublishOptions {
     /// Strongest first; the first one given wins.
-    var single: [Key: PublishOption] = [:]
+    var single = Singles()
     var labels: [PublishOption] = []
     var forward: [PublishOption] = []
     var callback: [PublishOption] = []
@@ -30,20 +30,55 @@ struct PublishOptions {
     /// `Upstash-*` names that mean nothing to us, ignored on publish.
     var unknown: [PublishOption] = []
 
+    /// Few are given: finding one among them is cheaper than hashing it.
+    struct Singles {
+        private var keys: [Key] = []
+        private var options: [PublishOption] = []
+        /// A bit for each key that is given: most are asked for in vain.
+        private var bits: UInt32 = 0
+
+        subscript(key: Key) -> PublishOption? {
+            guard bits & 1 << key.rawValue != 0 else { return nil }
+            return keys.firstIndex(of: key).map { options[$0] }
+        }
+
+        mutating func add(_ option: PublishOption, as key: Key) {
+            guard bits & 1 << key.rawValue == 0 else { return }
+            bits |= 1 << key.rawValue
+            keys.append(key)
+            options.append(option)
+        }
+    }
+
     /// Options with one value.
-    enum Key: String {
+    enum Key: UInt8 {
         case method, delay, retries, timeout, callback, cron
-        case notBefore = "not-before"
-        case retryDelay = "retry-delay"
-        case failureCallback = "failure-callback"
-        case headerForward = "header-forward"
-        case deduplicationID = "deduplication-id"
-        case contentBasedDeduplication = "content-based-deduplication"
-        case scheduleID = "schedule-id"
-        case queueName = "queue-name"
-        case flowControlKey = "flow-control-key"
-        case flowControlValue = "flow-control-value"
-        case redactFields = "redact-fields"
+        case notBefore, retryDelay, failureCallback, headerForward, deduplicationID, contentBasedDeduplication
+        case scheduleID, queueName, flowControlKey, flowControlValue, redactFields
+
+        /// - Parameter name: in lower case, without `upstash-`.
+        init?(name: String) {
+            switch name {
+            case "method": self = .method
+            case "delay": self = .delay
+            case "retries": self = .retries
+            case "timeout": self = .timeout
+            case "callback": self = .callback
+            case "cron": self = .cron
+            case "not-before": self = .notBefore
+            case "retry-delay": self = .retryDelay
+            case "failure-callback": self = .failureCallback
+            case "header-forward": self = .headerForward
+            case "deduplication-id": self = .deduplicationID
+            case "content-based-deduplication": self = .contentBasedDeduplication
+            case "schedule-id": self = .scheduleID
+            case "queue-name": self = .queueName
+            case "flow-control-key": self = .flowControlKey
+            case "flow-control-value": self = .flowControlValue
+            case "redact-fields": self = .redactFields
+            default: return nil
+            }
+        }
     }
 
     /// What makes no sense for a callback (contract callbacks.md §4).
@@ -58,8 +93,8 @@ struct PublishOptions {
 
     private mutating func add(_ option: PublishOption) {
         let name = ASCII.lowercased(String(option.name))
-        if let key = Key(rawValue: name) {
-            if single[key] == nil { single[key] = option }
+        if let key = Key(name: name) {
+            single.add(option, as: key)
         } else if name == "label" {
             if labels.isEmpty || (option.level == .header && labels[0].level == .header) { labels.append(option) }
         } else if name.hasPrefix("forward-") {

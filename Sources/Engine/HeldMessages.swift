@@ -73,7 +73,10 @@ package struct ClaimedMessage: Sendable {
 
     /// The entry number in `place`: unique for every claim of any message, so also what makes a dead letter id unique.
     package var entryNumber: Substring {
-        place.split(separator: " ").dropFirst().first?.prefix(while: { $0 != "-" }) ?? "0"
+        let bytes = place.utf8
+        guard let blank = bytes.firstIndex(of: UInt8(ascii: " ")) else { return "0" }
+        let number = bytes[bytes.index(after: blank)...].prefix { $0 != UInt8(ascii: "-") }
+        return number.isEmpty ? "0" : Substring(number)
     }
 
     /// For counters.
@@ -88,13 +91,15 @@ package enum LaneKind: String, Sendable, CaseIterable {
         self = LaneKind(rawValue: String(lane.prefix { $0 != ":" })) ?? .host
     }
 
-    /// Of a place, `<root>:lane:<lane> <entry>`.
+    /// Of a place, `<root>:lane:<lane> <entry>` or `<root>:again:<lane> <entry>`, a root being `<prefix>:{<n>}`. Asked for
+    /// each settled attempt, so it looks at bytes.
     init(place: String) {
-        for kind in [LaneKind.topic, .queue, .flow]
-        where place.contains(":lane:\(kind.rawValue):") || place.contains(":again:\(kind.rawValue):") {
-            self = kind
+        let place = place.utf8
+        guard let brace = place.firstIndex(of: UInt8(ascii: "}")) else {
+            self = .host
             return
         }
-        self = .host
+        let lane = place[brace...].dropFirst(2).drop { $0 != UInt8(ascii: ":") }.dropFirst()
+        self = [.topic, .queue, .flow].first { lane.starts(with: $0.rawValue.utf8) } ?? .host
     }
 }

@@ -127,20 +127,20 @@ package final class Settler: Sendable {
 
     private func count(_ attempt: SettledAttempt, as result: String) {
         let kind = attempt.message.laneKind
-        var metadata: Logger.Metadata = ["messageId": "\(attempt.message.id)"]
+        var metadata: Logger.Metadata { ["messageId": "\(attempt.message.id)"] }
+        var failure: Logger.Metadata { metadata.merging(["error": "\(attempt.error)"]) { $1 } }
         switch result {
         case "delivered":
             scripts.metrics.settled(.delivered, kind)
             scripts.logger.debug("delivered", metadata: metadata)
         case "retry":
             scripts.metrics.settled(.retried, kind)
-            metadata["error"] = "\(attempt.error)"
-            scripts.logger.info("attempt failed, will retry", metadata: metadata)
+            scripts.logger.info("attempt failed, will retry", metadata: failure)
         case "dead":
             scripts.metrics.settled(.failed, kind)
-            metadata["error"] = "\(attempt.error)"
-            metadata["dlqId"] = "\(attempt.deadLetterID ?? "")"
-            scripts.logger.warning("failed, now a dead letter", metadata: metadata)
+            scripts.logger.warning(
+                "failed, now a dead letter",
+                metadata: failure.merging(["dlqId": "\(attempt.deadLetterID ?? "")"]) { $1 })
         case "canceled":
             scripts.metrics.settled(.cancelled, kind)
             scripts.logger.info("canceled", metadata: metadata)

@@ -46,8 +46,10 @@ package struct API: Sendable {
 
     /// Never throws: every error becomes an answer with `{"error": …}`.
     package func respond(to request: APIRequest) async -> APIResponse {
-        if let extra, let response = await extra(request) { return response }
-        if let response = await status.respond(to: request) { return response }
+        if !Self.isVersioned(request.target) {
+            if let extra, let response = await extra(request) { return response }
+            if let response = await status.respond(to: request) { return response }
+        }
         let response: APIResponse
         do throws(RequestError) {
             response = try await route(request)
@@ -59,6 +61,11 @@ package struct API: Sendable {
         }
         metrics.count(status: response.status)
         return response
+    }
+
+    /// The QStash surface: nothing else is served below `/v…`.
+    private static func isVersioned(_ target: String) -> Bool {
+        target.utf8.starts(with: "/v".utf8) || target.utf8.starts(with: "/V".utf8)
     }
 
     /// Why a request is refused before its body is read: nobody without a token makes the server read much.
@@ -86,7 +93,7 @@ package struct API: Sendable {
     private func route(_ request: APIRequest) async throws(RequestError) -> APIResponse {
         let access = try authenticator.authenticate(
             authorization: request.header("Authorization"), queryToken: Self.queryToken(request.target))
-        if let response = try await consoleData(request, access) { return response }
+        if !Self.isVersioned(request.target), let response = try await consoleData(request, access) { return response }
         guard let (route, version) = Route.find(request.method, request.target) else { throw .routeNotFound }
         guard route.methods.contains(request.method) else {
             throw .methodNotAllowed(allow: route.methods.joined(separator: ", "))

@@ -38,6 +38,8 @@ final class HTTPConnection: ChannelInboundHandler {
     /// Bytes of `body` that are counted in `bodies`, until the answer is there.
     private var charged = 0
     private var isHead = false
+    /// Asked for once: each time it costs a call of the system.
+    private var peer = ""
     private var keepsAlive = true
     private var timer: Scheduled<Void>?
     /// Sends the parts of an answer that has no end of its own.
@@ -51,6 +53,7 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
+        peer = context.remoteAddress?.ipAddress ?? ""
         startTimer(settings.headTimeout, context)
         context.fireChannelActive()
     }
@@ -83,7 +86,7 @@ final class HTTPConnection: ChannelInboundHandler {
         let length = head.headers.first(name: "content-length").map { Int($0) ?? .max } ?? 0
         if length > limit { return refuse(Refusal(.messageTooLarge(limit: limit)), context) }
         let expects = head.headers.contains(name: "expect")
-        if length > Self.freeBytes || expects, let refusal = settings.admits(request(head, context)) {
+        if length > Self.freeBytes || expects, let refusal = settings.admits(request(head)) {
             return refuse(refusal, context)
         }
         if head.headers.first(name: "expect").map({ ASCII.equalIgnoringCase($0, "100-continue") }) == true {
@@ -120,7 +123,7 @@ final class HTTPConnection: ChannelInboundHandler {
         let size = before + part.readableBytes
         guard size <= limit else { return refuse(Refusal(.messageTooLarge(limit: limit)), context) }
         if size > Self.freeBytes {
-            if before <= Self.freeBytes, let refusal = settings.admits(request(head, context)) {
+            if before <= Self.freeBytes, let refusal = settings.admits(request(head)) {
                 return refuse(refusal, context)
             }
             guard bodies.take(size - charged, atMost: settings.maxBodiesBytes) else {
@@ -139,10 +142,9 @@ final class HTTPConnection: ChannelInboundHandler {
     private func fields(_ head: HTTPRequestHead) -> [HeaderField] { head.headers.map { ($0.name, $0.value) } }
 
     /// As it stands before its body.
-    private func request(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) -> APIRequest {
+    private func request(_ head: HTTPRequestHead) -> APIRequest {
         APIRequest(
-            method: head.method.rawValue, target: head.uri, headers: fields(head),
-            peer: context.remoteAddress?.ipAddress ?? "")
+            method: head.method.rawValue, target: head.uri, headers: fields(head), peer: peer)
     }
 
     private func giveBackRoom() {
@@ -158,7 +160,7 @@ final class HTTPConnection: ChannelInboundHandler {
         state = .answering
         let body = self.body
         self.body = []
-        var request = request(head, context)
+        var request = request(head)
         request.body = body
         let (respond, loop) = (respond, context.eventLoop)
         let me = NIOLoopBound((self, context), eventLoop: loop)
