@@ -25,6 +25,7 @@ let package = Package(
         .systemLibrary(name: "CHiredis"),
         .systemLibrary(name: "CCurl"),
         .target(name: "CProcess"),
+        .target(name: "CAllocator", linkerSettings: [.linkedLibrary("jemalloc")]),
         .target(name: "CEvents"),
         .target(
             name: "Domain",
@@ -72,7 +73,7 @@ let package = Package(
         .executableTarget(
             name: "roost",
             dependencies: [
-                "Domain", "RedisLink", "CurlLink", "Engine", "HTTPAPI", "Console", "CProcess",
+                "Domain", "RedisLink", "CurlLink", "Engine", "HTTPAPI", "Console", "CProcess", "CAllocator",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
@@ -82,6 +83,9 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "HotPaths", dependencies: ["Domain", "Engine", "HTTPAPI", "RedisLink"], path: "ops/bench.d/HotPaths",
             swiftSettings: strict),
         .target(
             name: "TestSupport",

@@ -88,14 +88,21 @@ package final class Claimer: Sendable {
         case let round: claim.round = .next(round)
         }
         claim.capped = reply[2].int64 == 1
-        claim.messages.reserveCapacity(reply.count - 3)
+        claim.messages = Self.messages(in: reply)
+        return claim
+    }
+
+    /// Of the answer of `claim.lua`.
+    package static func messages(in reply: [RedisValue]) -> [ClaimedMessage] {
+        var messages: [ClaimedMessage] = []
+        messages.reserveCapacity(max(0, reply.count - 3))
         for value in reply.dropFirst(3) {
             guard let f = value.array, f.count == 7, let id = f[0].string, let place = f[1].string else { continue }
-            claim.messages.append(
+            messages.append(
                 ClaimedMessage(
                     id: id, place: place, retried: Int(f[2].int64 ?? 0), reclaimed: Int(f[3].int64 ?? 0),
                     request: f[4].bytes ?? [], body: f[5].bytes ?? [], due: f[6].int64 ?? 0))
         }
-        return claim
+        return messages
     }
 }

@@ -1,5 +1,6 @@
 /// What `roost serve` asks of a Redis before it trusts it with messages.
 
+import CAllocator
 import Logging
 import RedisLink
 
@@ -34,7 +35,7 @@ struct RedisCheck {
             throw CommandFailure(text: "PUBLISH \(channel): \(error); allow it with: ACL SETUSER <user> &\(channel)")
         }
         try await checkPersistence(info)
-        logger.info("using Redis \(version)")
+        logger.info("using Redis \(version), jemalloc \(String(cString: roost_allocator()))")
     }
 
     private func checkPersistence(_ info: RedisInfo) async throws {
