@@ -42,6 +42,7 @@ package enum WebPages {
 
     /// Nil for what is not a page or an asset: `/console/api/…` is the API's.
     package static func respond(to request: APIRequest) -> APIResponse? {
+        guard request.target.utf8.starts(with: "/console".utf8) else { return nil }
         let path = request.target.prefix { $0 != "?" }
         guard path == "/console" || path.hasPrefix("/console/"), !path.hasPrefix("/console/api/") else { return nil }
         guard request.method == "GET" || request.method == "HEAD" else {

@@ -41,15 +41,17 @@ final class HTTPConnection: ChannelInboundHandler {
     /// Asked for once: each time it costs a call of the system.
     private var peer = ""
     private var keepsAlive = true
-    private var timer: Scheduled<Void>?
+    private let timer: ConnectionTimer
     /// Sends the parts of an answer that has no end of its own.
     private var streaming: Task<Void, Never>?
 
     init(
-        settings: FrontSettings, bodies: BodyRoom, metrics: APIMetrics, logger: Logger, respond: @escaping Responder
+        settings: FrontSettings, bodies: BodyRoom, metrics: APIMetrics, logger: Logger, loop: any EventLoop,
+        respond: @escaping Responder
     ) {
         (self.settings, self.bodies, self.metrics) = (settings, bodies, metrics)
         (self.logger, self.respond) = (logger, respond)
+        timer = ConnectionTimer(loop)
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -59,7 +61,7 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        timer?.cancel()
+        timer.end()
         giveBackRoom()
         streaming?.cancel()
         context.fireChannelInactive()
@@ -155,8 +157,7 @@ final class HTTPConnection: ChannelInboundHandler {
     // MARK: answering
 
     private func answer(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
-        timer?.cancel()
-        timer = nil
+        timer.cancel()
         state = .answering
         let body = self.body
         self.body = []
@@ -264,12 +265,9 @@ final class HTTPConnection: ChannelInboundHandler {
             return linger(context)
         }
         state = .lingering
-        timer?.cancel()
-        let me = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        timer = context.eventLoop.scheduleTask(in: TimeAmount(refusal.delay)) {
-            let (handler, context) = me.value
-            handler.send(APIResponse(refusal.error), closes: true, context)
-            handler.linger(context)
+        timer.set(TimeAmount(refusal.delay)) {
+            self.send(APIResponse(refusal.error), closes: true, context)
+            self.linger(context)
         }
     }
 
@@ -318,18 +316,13 @@ final class HTTPConnection: ChannelInboundHandler {
     }
 
     private func startBodyTimer(_ context: ChannelHandlerContext) {
-        timer?.cancel()
-        let me = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        timer = context.eventLoop.scheduleTask(in: settings.bodyTimeout) {
-            let (handler, context) = me.value
-            handler.refuse(Refusal(RequestError(status: 408, text: "the request body comes too slowly")), context)
+        timer.set(settings.bodyTimeout) {
+            self.refuse(Refusal(RequestError(status: 408, text: "the request body comes too slowly")), context)
         }
     }
 
     private func startTimer(_ time: TimeAmount, _ context: ChannelHandlerContext) {
-        timer?.cancel()
-        let channel = context.channel
-        timer = context.eventLoop.scheduleTask(in: time) { channel.close(promise: nil) }
+        timer.set(time) { context.close(promise: nil) }
     }
 }
 

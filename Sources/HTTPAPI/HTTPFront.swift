@@ -93,9 +93,11 @@ package final class HTTPFront: Sendable {
                         withPipeliningAssistance: true, withErrorHandling: false,
                         withOutboundHeaderValidation: true, withEncoderConfiguration: .init(),
                         withDecoderLimitConfiguration: limits)
+                    let loop = channel.eventLoop
                     try channel.pipeline.syncOperations.addHandler(
                         HTTPConnection(
-                            settings: settings, bodies: bodies, metrics: metrics, logger: logger, respond: respond))
+                            settings: settings, bodies: bodies, metrics: metrics, logger: logger, loop: loop,
+                            respond: respond))
                 }
             }
             .bind(host: settings.host, port: settings.port).get()
