@@ -5,6 +5,7 @@
 
 typedef size_t (*roost_curl_data)(char *, size_t, size_t, void *);
 typedef curl_socket_t (*roost_curl_open)(void *, curlsocktype, struct curl_sockaddr *);
+typedef int (*roost_curl_close)(void *, curl_socket_t);
 typedef int (*roost_curl_prereq)(void *, char *, char *, int, int);
 typedef int (*roost_curl_resolve)(void *, void *, void *);
 typedef int (*roost_curl_socket)(CURL *, curl_socket_t, int, void *, void *);
@@ -16,6 +17,7 @@ static inline CURLcode roost_set_text(CURL *h, CURLoption o, const char *v) { re
 static inline CURLcode roost_set_pointer(CURL *h, CURLoption o, const void *v) { return curl_easy_setopt(h, o, v); }
 static inline CURLcode roost_set_data(CURL *h, CURLoption o, roost_curl_data v) { return curl_easy_setopt(h, o, v); }
 static inline CURLcode roost_set_open(CURL *h, CURLoption o, roost_curl_open v) { return curl_easy_setopt(h, o, v); }
+static inline CURLcode roost_set_close(CURL *h, roost_curl_close v) { return curl_easy_setopt(h, CURLOPT_CLOSESOCKETFUNCTION, v); }
 static inline CURLcode roost_set_prereq(CURL *h, roost_curl_prereq v) { return curl_easy_setopt(h, CURLOPT_PREREQFUNCTION, v); }
 static inline CURLcode roost_set_resolve(CURL *h, roost_curl_resolve v) { return curl_easy_setopt(h, CURLOPT_RESOLVER_START_FUNCTION, v); }
 // The file of trust roots that curl was built with, or NULL.

@@ -45,7 +45,9 @@ package final class CurlClient: Sendable {
         let id = next.wrappingAdd(1, ordering: .relaxed).newValue
         let line = lines[Int(id % UInt64(lines.count))]
         return await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
+            // Not a checked one, which costs as much as the hand-over itself: a job is answered by `finish`, which first takes
+            // it out of `transfers`, or in one of the lines that are emptied as they answer.
+            await withUnsafeContinuation { continuation in
                 line.submit(Job(id: id, exchange: exchange) { continuation.resume(returning: $0) })
                 // A task that was cancelled before has said so before there was anything to cancel.
                 if Task.isCancelled { line.cancel(id) }

@@ -12,19 +12,25 @@ final class CurlConnections {
         var address: String
     }
 
-    private static let most = 4096
     private var sockets: [Ends: Int32] = [:]
+    private var ends: [Int32: Ends] = [:]
 
     /// - Parameter opened: of which one has the local port: the others lost the race to connect.
     func add(_ opened: [Int32], as ends: Ends) {
-        if sockets.count >= Self.most { sockets = sockets.filter { Self.localPort(of: $0.value) == $0.key.local } }
-        sockets[ends] = opened.first { Self.localPort(of: $0) == ends.local }
+        guard let socket = opened.first(where: { Self.localPort(of: $0) == ends.local }) else { return }
+        sockets[ends] = socket
+        self.ends[socket] = ends
+    }
+
+    /// Its number may be another socket's soon.
+    func forget(_ socket: Int32) {
+        guard let ends = ends.removeValue(forKey: socket), sockets[ends] == socket else { return }
+        sockets[ends] = nil
     }
 
     /// Whether bytes wait there. False also for a connection that is not known, or that the other side has closed.
     func hasInput(_ ends: Ends) -> Bool {
-        // The number may be another socket's by now.
-        guard let socket = sockets[ends], Self.localPort(of: socket) == ends.local else { return false }
+        guard let socket = sockets[ends] else { return false }
         var byte: UInt8 = 0
         return recv(socket, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) > 0
     }

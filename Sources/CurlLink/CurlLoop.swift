@@ -38,7 +38,7 @@ final class CurlLoop {
     let epoll = roost_epoll_create()
     private var multis: [CurlMulti] = []
     let lookups = CurlLookups()
-    private var owners: [Int32: CurlMulti] = [:]
+    let sockets: WatchedSockets
     private var transfers: [UInt64: CurlTransfer] = [:]
     private var spare: [OpaquePointer] = []
     /// Those before `begun` have been started.
@@ -47,6 +47,7 @@ final class CurlLoop {
 
     init(inbox: CurlThread, bell: Bell, settings: CurlSettings) {
         (self.inbox, self.bell, self.settings) = (inbox, bell, settings)
+        sockets = WatchedSockets(epoll: epoll)
     }
 
     func run() {
@@ -59,7 +60,7 @@ final class CurlLoop {
                 if event.fd == bell.descriptor {
                     rang = true
                 } else {
-                    owners[event.fd]?.act(on: event.fd, what: event.what)
+                    sockets.owner(of: event.fd)?.act(on: event.fd, what: event.what)
                 }
             }
             if rang {
@@ -138,11 +139,6 @@ final class CurlLoop {
         if spare.count < 512 { spare.append(transfer.easy) } else { curl_easy_cleanup(transfer.easy.raw) }
         transfer.release()
         transfer.job.answer(outcome)
-    }
-
-    func watch(_ descriptor: Int32, _ what: Int32, for multi: CurlMulti) {
-        if what == 0 { owners.removeValue(forKey: descriptor) } else { owners[descriptor] = multi }
-        _ = roost_epoll_set(epoll, descriptor, what)
     }
 
     private func end() {

@@ -9,6 +9,7 @@ final class CurlMulti {
     private(set) var inFlight = 0
     let connections = CurlConnections()
     var lookups: CurlLookups { loop.lookups }
+    var sockets: WatchedSockets { loop.sockets }
     /// When curl wants `CURL_SOCKET_TIMEOUT`; nil for never.
     fileprivate(set) var deadline: ContinuousClock.Instant?
     /// Something happened since the finished transfers were collected last.
@@ -31,7 +32,7 @@ final class CurlMulti {
                 case CURL_POLL_INOUT: Int32(ROOST_IN | ROOST_OUT)
                 default: 0
                 }
-            multi.loop.watch(descriptor, wanted, for: multi)
+            multi.loop.sockets.watch(descriptor, wanted, for: multi)
             return 0
         }
         _ = roost_multi_timer(handle) { _, milliseconds, me in
@@ -101,6 +102,12 @@ final class CurlMulti {
                 finish(transfer, transfer.outcome(result))
             }
         }
+    }
+
+    /// A socket of this multi is about to be closed, in the cache or out of it.
+    func closed(_ descriptor: Int32) {
+        sockets.closed(descriptor)
+        connections.forget(descriptor)
     }
 
     func close() {

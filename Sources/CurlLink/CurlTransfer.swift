@@ -152,6 +152,12 @@ final class CurlTransfer {
             guard let me else { return 1 }
             return Unmanaged<CurlTransfer>.fromOpaque(me).takeUnretainedValue().lookUp() ? 0 : 1
         }
+        // A connection may outlive its first transfer: its end is told to the multi, which outlives all of them.
+        _ = roost_set_pointer(handle, CURLOPT_CLOSESOCKETDATA, Unmanaged.passUnretained(multi).toOpaque())
+        _ = roost_set_close(handle) { multi, descriptor in
+            if let multi { Unmanaged<CurlMulti>.fromOpaque(multi).takeUnretainedValue().closed(descriptor) }
+            return close(descriptor)
+        }
         _ = roost_set_pointer(handle, CURLOPT_OPENSOCKETDATA, me)
         _ = roost_set_open(handle, CURLOPT_OPENSOCKETFUNCTION) { me, _, address in
             guard let me, let address else { return -1 }
@@ -258,6 +264,7 @@ final class CurlTransfer {
         let descriptor = socket(
             family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
         opened.append(descriptor)
+        multi.sockets.opened(descriptor)
         if descriptor < 0, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) {
             exhausted = String(cString: strerror(errno)).lowercased()
         }

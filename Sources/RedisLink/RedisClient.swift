@@ -51,8 +51,10 @@ package final class RedisClient: RedisCommands {
     }
 
     package func send(_ command: RedisCommand) async throws(RedisError) -> RedisValue {
-        let result = await withCheckedContinuation {
-            (continuation: CheckedContinuation<Result<RedisValue, RedisError>, Never>) in
+        // Not a checked one, which costs more than the rest of the hand-over: a request is answered by whoever takes it out of
+        // `queued` or `pending`, or is refused before it comes there.
+        let result = await withUnsafeContinuation {
+            (continuation: UnsafeContinuation<Result<RedisValue, RedisError>, Never>) in
             submit(command.encoded) { continuation.resume(returning: $0) }
         }
         let value = try result.get()
