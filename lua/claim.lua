@@ -40,11 +40,14 @@ local capacity, share = tonumber(ARGV[5]), tonumber(ARGV[6])
 local most, most_bytes, quantum, most_lanes = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local answer, bytes, moves = { 'ok', '', 0 }, 0, 0
 
--- The record of a message, false for what it has not; the fields behind `due` only gated lanes look at. A key of another
--- type has nothing of what is asked for.
-local function fetch(id)
-  return redis.pcall('HMGET', key('message', id), 'request', 'body', 'shared', 'retried', 'reclaimed', 'due', 'queue', 'flow',
-    'created', 'event')
+-- The record of a message, false for what it has not; the last two fields only gated lanes look at. A key of another type
+-- has nothing of what is asked for.
+local function fetch(id, gated)
+  if not gated then
+    return redis.pcall('HMGET', key('message', id), 'request', 'body', 'shared', 'retried', 'reclaimed', 'due', 'created', 'event')
+  end
+  return redis.pcall('HMGET', key('message', id), 'request', 'body', 'shared', 'retried', 'reclaimed', 'due', 'created', 'event',
+    'queue', 'flow')
 end
 
 -- The message as the node needs it, or nil where the record cannot be read.
@@ -69,12 +72,19 @@ end
 
 local in_flight = redis.call('HLEN', active)
 
--- The next entry of a stream, or nil where it has none (or, for a ring member left by mistake, no group).
-local function read(stream)
-  local reply = redis.pcall('XREADGROUP', 'GROUP', 'deliver', 'deliver', 'COUNT', 1, 'STREAMS', stream, '>')
-  if not reply or reply.err then return nil end
-  local entry = reply[1][2][1]
-  return entry[1], entry[2] and entry[2][2], entry[2] and entry[2][4]
+-- The next entries of a stream, none where it has none (or, for a ring member left by mistake, no group).
+local function read(stream, most)
+  local reply = redis.pcall('XREADGROUP', 'GROUP', 'deliver', 'deliver', 'COUNT', most, 'STREAMS', stream, '>')
+  if not reply or reply.err then return {} end
+  return reply[1][2]
+end
+
+-- Entries that were read and are not to be taken, from number `first` on: they wait as if they had not been read.
+local function unread(stream, entries, first)
+  local ids = {}
+  for i = first, #entries do ids[#ids + 1] = entries[i][1] end
+  redis.call('XACK', stream, 'deliver', unpack(ids))
+  redis.call('XGROUP', 'SETID', stream, 'deliver', entries[first - 1][1])
 end
 
 -- Makes it this node's. False where its record can't be read: then it is gone, and noted.
@@ -88,12 +98,13 @@ local function hold(id, stream, lane, entry, record)
     moves = moves + 1
     return false
   end
-  redis.call('HSET', active, id, place)
-  local ref = log(id, 'ACTIVE', record[9], record[10] or record[9], '', '', now)
+  defer('HSET', active, id, place)
+  local ref = log(id, 'ACTIVE', record[7], record[8] or record[7], '', '', now, record[1])
+  local size = #record[1] + #(record[2] or '')
   if ref then
-    redis.call('HSET', key('message', id), 'state', 'active', 'event', ref)
+    redis.call('HSET', key('message', id), 'state', 'active', 'size', size, 'event', ref)
   else
-    redis.call('HSET', key('message', id), 'state', 'active')
+    redis.call('HSET', key('message', id), 'state', 'active', 'size', size)
   end
   in_flight = in_flight + 1
   answer[#answer + 1] = message
@@ -109,30 +120,48 @@ local function note_share(lane, more)
   count('held', lane, more)
 end
 
+-- How many of a lane with `held` in flight here may start: each of them makes what is free one less.
+local function allowance(held) return math.ceil((share * (capacity - in_flight) - held) / (1 + share)) end
+
+-- How many messages to read: as many as there is room for, if they are as large as the ones before.
+local function fitting(wanted)
+  local answered = #answer - 3
+  local each = answered > 0 and bytes / answered or 1
+  return math.max(1, math.min(wanted, most - answered - moves, capacity - in_flight, math.ceil((most_bytes - bytes) / each)))
+end
+
 -- Takes up to a quantum from one lane. Answers "left" (it has more that may run), "capped" or "empty".
+--
+-- Entries are read several at a time, which costs Redis a fraction of one at a time; the limits are held for each all the
+-- same: what was read beyond them is unread at once.
 local function take(lane)
   local again, fresh = again_stream(lane), lane_stream(lane)
-  local has_again = redis.call('EXISTS', again) == 1
+  local stream = redis.call('EXISTS', again) == 1 and again or fresh
   local held = tonumber(redis.call('HGET', share_key, lane) or '0')
-  local before, verdict = held, 'left'
-  for _ = 1, quantum do
-    if not room() then break end
-    if held >= share * (capacity - in_flight) then
+  local before, verdict, left = held, 'left', quantum
+  while left > 0 and room() do
+    local may = allowance(held)
+    if may <= 0 then
       verdict = waiting(again) + waiting(fresh) > 0 and 'capped' or 'empty'
       break
     end
-    local stream = again
-    local entry, id
-    if has_again then
-      entry, id = read(again)
-      has_again = entry ~= nil
+    local wanted = fitting(math.min(left, may))
+    local entries = read(stream, wanted)
+    local all_taken = true
+    for i, entry in ipairs(entries) do
+      if i > 1 and not room() then
+        unread(stream, entries, i)
+        all_taken = false
+        break
+      end
+      left = left - 1
+      local id = entry[2] and entry[2][2]
+      if hold(id, stream, lane, entry[1], id and fetch(id)) then held = held + 1 end
     end
-    if not entry then
+    if all_taken and #entries < wanted then
+      if stream == fresh then verdict = 'empty' break end
       stream = fresh
-      entry, id = read(fresh)
     end
-    if not entry then verdict = 'empty' break end
-    if hold(id, stream, lane, entry, id and fetch(id)) then held = held + 1 end
   end
   note_share(lane, held - before)
   return verdict
@@ -183,16 +212,17 @@ local function take_gated(lane)
     end
     if held >= share * (capacity - in_flight) then verdict = 'capped' break end
     local stream = goes_again and again or fresh
-    local entry, id, due = read(stream)
-    if not entry then verdict = 'closed' break end
+    local found = read(stream, 1)[1]
+    if not found then verdict = 'closed' break end
+    local entry, id, due = found[1], found[2] and found[2][2], found[2] and found[2][4]
     if goes_again then again_left = again_left - 1 else fresh_left, last = fresh_left - 1, entry end
-    local r = id and fetch(id)
-    if r and queue and r[8] then
+    local r = id and fetch(id, true)
+    if r and queue and r[10] then
       slots = slots - redis.call('SADD', key('held', lane), id)
-      move(id, stream, lane, entry, lane_stream('flow:' .. r[8]), 'flow:' .. r[8], due)
-    elseif r and not queue and r[7] and is_shut(r[7]) then
+      move(id, stream, lane, entry, lane_stream('flow:' .. r[10]), 'flow:' .. r[10], due)
+    elseif r and not queue and r[9] and is_shut(r[9]) then
       slots = slots + redis.call('SREM', key('held', lane), id)
-      move(id, stream, lane, entry, again_stream('queue:' .. r[7]), 'queue:' .. r[7], due)
+      move(id, stream, lane, entry, again_stream('queue:' .. r[9]), 'queue:' .. r[9], due)
     elseif hold(id, stream, lane, entry, r) then
       slots = slots - redis.call('SADD', key('held', lane), id)
       if not queue then count_start(lane, gate) end
@@ -203,7 +233,7 @@ local function take_gated(lane)
   return verdict
 end
 
-local round = tonumber(ARGV[11]) or redis.call('INCR', key('sequence'))
+local round = tonumber(ARGV[11]) or next_number()
 local open = key('open')
 local looked, left = 0, {}
 local lanes = redis.call('ZRANGE', open, '-inf', text(round), 'BYSCORE', 'LIMIT', 0, most_lanes)
@@ -216,7 +246,7 @@ local function visit(lane)
   elseif verdict == 'closed' then
     touch(lane)
   else
-    redis.call('ZADD', open, text(redis.call('INCR', key('sequence'))), lane)
+    redis.call('ZADD', open, text(next_number()), lane)
     if verdict == 'left' then left[#left + 1] = lane else answer[3] = 1 end
   end
 end

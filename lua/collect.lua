@@ -64,5 +64,6 @@ for _, flow in ipairs(redis.call('SRANDMEMBER', key('flows'), 20)) do
   end
 end
 if gone >= 5 then more = 1 end
+finish(now)
 shed_ended(now - tonumber(ARGV[3]))
 return { 'ok', removed, more }

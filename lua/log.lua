@@ -54,6 +54,8 @@ end
 local function next_segment()
   local e = events
   if e.size == 0 then return end
+  -- What belongs to the segment is written while it is there.
+  write_deferred()
   local count = e.number - e.from + 1
   redis.call('HSET', key('log'), e.segment, string.format('%.0f %.0f %.0f %.0f %.0f', e.from, count, e.start, e.time, e.size))
   local bytes = redis.call('HINCRBY', key('log'), 'bytes', text(e.size))
@@ -74,15 +76,24 @@ local function close_log()
 end
 
 -- An event that outlives the one that holds the request says at least where the message went.
-local function with_url(id, detail)
-  local url = string.match(redis.call('HGET', key('message', id), 'request') or '', '^{"url":("[^"]*")')
+local function with_url(id, detail, request)
+  local url = match(request or redis.call('HGET', key('message', id), 'request') or '', '^{"url":("[^"]*")')
   if not url then return detail end
   return '{"url":' .. url .. (detail == '' and '}' or ',' .. string.sub(detail, 2))
 end
 
+-- Answers the ref of the event, and the error where there is one.
+local function add_event(e, id, state, created, before, detail, body)
+  if e.time ~= e.text_of then e.text_of, e.time_text = e.time, text(e.time) end
+  local ref = e.time_text .. '-' .. text(e.number)
+  local added = redis.pcall('XADD', key('log', e.segment), ref, 'message', id, 'state', state, 'created', created or '',
+    'before', before or '', 'detail', detail, 'body', body)
+  return ref, type(added) == 'table' and added.err
+end
+
 -- Writes one event and answers its ref, or nil where nothing is logged. created, before: refs or false. The message's
--- record is still there.
-local function log(id, state, created, before, detail, body, now)
+-- record is still there; its request, where the caller has it at hand.
+local function log(id, state, created, before, detail, body, now, request)
   if not events then open_log() end
   local e = events
   if e.limit <= 0 then return nil end
@@ -93,23 +104,17 @@ local function log(id, state, created, before, detail, body, now)
   end
   e.time, e.number, e.changed = math.max(now, e.time), e.number + 1, true
   if e.size == 0 then e.start = e.time end
-  if created and tonumber(string.match(created, '%d+$') or '0') < e.from then detail = with_url(id, detail) end
-  local ref
-  local function add()
-    ref = text(e.time) .. '-' .. text(e.number)
-    return redis.pcall('XADD', key('log', e.segment), ref, 'message', id, 'state', state, 'created', created or '',
-      'before', before or '', 'detail', detail, 'body', body)
-  end
-  local added = add()
-  if type(added) == 'table' and added.err then
+  if created and tonumber(match(created, '^%d+%-(%d+)') or '0') < e.from then detail = with_url(id, detail, request) end
+  local ref, problem = add_event(e, id, state, created, before, detail, body)
+  if problem then
     -- A call that failed behind its events has not counted them: go on behind them all, in a new segment.
-    set_aside('log ' .. ref .. ': ' .. added.err)
+    set_aside('log ' .. ref .. ': ' .. problem)
     e.number, e.size = e.number - 1, math.max(e.size, 1)
     next_segment()
     e.number, e.start = e.number + 100000, e.time
     e.from = e.number
-    added = add()
-    if type(added) == 'table' and added.err then return nil end
+    ref, problem = add_event(e, id, state, created, before, detail, body)
+    if problem then return nil end
   end
   e.size = e.size + 150 + #detail + #body
   return ref
@@ -118,6 +123,6 @@ end
 -- Keeps where the history of a message that has ended ends.
 local function log_end(id, ref)
   if not ref then return end
-  redis.call('HSET', key('history', events.segment), id, ref)
+  defer('HSET', key('history', events.segment), id, ref)
   events.size = events.size + 130
 end

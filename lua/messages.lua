@@ -84,13 +84,14 @@ local function create(id, lane, due, request, gate, content, now)
   elseif body then
     field('body', body)
   end
-  local logged = content.ref and '' or string.sub(body or content.kept, 1, content.logged)
+  local whole = body or content.kept
+  local logged = content.ref and '' or #whole <= content.logged and whole or string.sub(whole, 1, content.logged)
   local ref = log(id, 'CREATED', false, content.ref, request, logged, now)
   if ref then field('created', ref) end
   -- Further messages of a fan-out whose body is kept once for all.
   if shared and shared ~= '' then content.ref = content.ref or ref end
   redis.call('HSET', message, unpack(fields))
-  redis.call('ZADD', key('messages'), text(now), id)
+  defer('ZADD', key('messages'), text(now), id)
 end
 
 local function release_body(shared)
@@ -100,9 +101,7 @@ local function release_body(shared)
 end
 
 -- The id of a message that ended stays known for a while, so that a publish that is sent again finds it.
-local function remember_ended(id, now)
-  redis.call('ZADD', key('ended'), text(now), id)
-end
+local function remember_ended(id, now) defer('ZADD', key('ended'), text(now), id) end
 
 -- Whether a message of that id was made, living or ended lately: then the call that would make it has arrived before.
 local function is_known(id)
@@ -196,11 +195,9 @@ end
 -- Splits "<stream key> <entry>[ <claim>]" and tells the lane. A stream key holds no blank: names in it are
 -- validated or hashed before they come here.
 local function read_place(place)
-  local stream, entry, claim = string.match(place, '^(%S+) (%d+%-%d+) ?(%d*)$')
-  if not stream then return nil end
-  local family, lane = string.match(string.sub(stream, #root + 2), '^(%l+):(.*)$')
+  local family, lane, entry, claim = match(place, '^(%l+):(%S+) (%d+%-%d+) ?(%d*)$', #root + 2)
   if family ~= 'lane' and family ~= 'again' then return nil end
-  return { stream = stream, entry = entry, claim = tonumber(claim), lane = lane, again = family == 'again' }
+  return { stream = key(family, lane), entry = entry, claim = tonumber(claim), lane = lane, again = family == 'again' }
 end
 
 -- Ends a message that waits, wherever it does; false where there is none that waits.
@@ -214,11 +211,23 @@ local function cancel_waiting(id, now)
   return true
 end
 
--- Takes a message out of what a node holds; the node's share of the lane shrinks with it.
+-- Takes a message out of what a node holds; the node's share of the lane shrinks with it, at the call's end.
+local dropped, given_back = {}, {}
 local function drop_held(node, id, lane)
-  redis.call('HDEL', key('active', node), id)
+  defer('HDEL', key('active', node), id)
+  dropped[id] = true
   count('held', lane, -1)
-  if redis.call('HINCRBY', key('share', node), lane, -1) <= 0 then redis.call('HDEL', key('share', node), lane) end
+  local of_node = given_back[node] or {}
+  given_back[node] = of_node
+  of_node[lane] = (of_node[lane] or 0) + 1
+end
+local function write_shares()
+  for node, of_node in pairs(given_back) do
+    for lane, less in pairs(of_node) do
+      if redis.call('HINCRBY', key('share', node), lane, -less) <= 0 then redis.call('HDEL', key('share', node), lane) end
+    end
+  end
+  given_back = {}
 end
 
 -- Gives a held message a new life in front of its lane, or its end where a cancel was asked for. Always a new
@@ -265,8 +274,13 @@ local function next_due()
   return first and text(tonumber(first)) or lane and text(tonumber(lane)) or ''
 end
 
--- What every script that creates, moves or ends messages calls before it answers.
+-- What every script that creates, moves or ends messages calls before it answers. Gates are looked at when all they stand on
+-- is written.
 local function finish(now)
+  delete_ended_entries()
+  write_shares()
+  write_deferred()
+  tell_first_due()
   open_touched(now)
   write_counts()
   close_log()

@@ -9,13 +9,25 @@
 
 local root = KEYS[1]
 
+-- Making a text costs Lua a walk over its bytes: those that are used again and again are made once a call.
+local single_keys = {}
 local function key(family, name)
   if name then return root .. ':' .. family .. ':' .. name end
-  return root .. ':' .. family
+  local made = single_keys[family]
+  if not made then
+    made = root .. ':' .. family
+    single_keys[family] = made
+  end
+  return made
 end
 
 -- tostring() rounds above 14 digits; times and sequence numbers must not be.
-local function text(number) return string.format('%.0f', number) end
+local format, match = string.format, string.match
+local last_told, last_text
+local function text(number)
+  if number ~= last_told then last_told, last_text = number, format('%d', number) end
+  return last_text
+end
 
 -- A wake-up that can't be sent must not stop what it is about: the nodes look by themselves, too, only later.
 local function tell(what) redis.pcall('PUBLISH', key('wake'), what) end
@@ -47,6 +59,48 @@ local function clock_refusal() return { 'clock', redis.call('GET', key('clock'))
 -- What pcall caught, as text.
 local function problem_text(problem) return type(problem) == 'table' and problem.err or tostring(problem) end
 
+-- Writes of one call to the same key go together, in one command at the call's end: a message costs Redis as many commands
+-- as it has keys of its own, and the indexes cost each call one. Nothing a call reads may stand on them: what was
+-- given here is not there before `finish`. A script that fails halfway calls `finish` all the same.
+local deferred, deferred_at = {}, {}
+local function defer(command, to, a, b)
+  local calls = deferred_at[to]
+  if not calls then
+    calls = {}
+    deferred_at[to] = calls
+  end
+  local call = calls[command]
+  if not call then
+    call = { command, to }
+    calls[command], deferred[#deferred + 1] = call, call
+  end
+  call[#call + 1] = a
+  if b then call[#call + 1] = b end
+  -- Lua hands over some thousands of arguments at most.
+  if #call > 500 then
+    redis.call(unpack(call))
+    for i = #call, 3, -1 do call[i] = nil end
+  end
+end
+local function write_deferred()
+  for _, call in ipairs(deferred) do
+    if #call > 2 then redis.call(unpack(call)) end
+  end
+  deferred, deferred_at = {}, {}
+end
+
+-- Numbers of entries and of turns in the ring: ascending, never given twice. A script that knows how many it will need
+-- asks for all of them with the first.
+local numbers, last_number = { left = 0, want = 1 }, 0
+local function next_number()
+  if numbers.left == 0 then
+    last_number = redis.call('INCRBY', key('sequence'), numbers.want) - numbers.want
+    numbers.left, numbers.want = numbers.want, 1
+  end
+  numbers.left, last_number = numbers.left - 1, last_number + 1
+  return last_number
+end
+
 -- A bounded list of what could not be read, for people and for `audit`.
 local function set_aside(what)
   redis.call('LPUSH', key('aside'), what)
@@ -60,16 +114,20 @@ end
 
 -- What stands in the streams of a lane kind ("entries") and what of it nodes hold ("held"), for metrics: summed up during
 -- the call and written at its end.
-local counted = {}
-local function count(what, lane, by)
-  local field = what .. ':' .. string.match(lane, '^%l+')
-  counted[field] = (counted[field] or 0) + by
-end
+local counted = { entries = {}, held = {} }
+local function count(what, lane, by) counted[what][lane] = (counted[what][lane] or 0) + by end
 local function write_counts()
-  for field, by in pairs(counted) do
-    if by ~= 0 then redis.call('HINCRBY', key('counts'), field, by) end
+  for what, of_lanes in pairs(counted) do
+    local of_kinds = {}
+    for lane, by in pairs(of_lanes) do
+      local kind = match(lane, '^%l+')
+      of_kinds[kind] = (of_kinds[kind] or 0) + by
+    end
+    for kind, by in pairs(of_kinds) do
+      if by ~= 0 then redis.call('HINCRBY', key('counts'), what .. ':' .. kind, by) end
+    end
+    counted[what] = {}
   end
-  counted = {}
 end
 
 local function lane_stream(lane) return key('lane', lane) end
@@ -150,7 +208,7 @@ local function open_gate(lane, now)
     open = waiting(again_stream(lane)) > 0 or waiting(lane_stream(lane)) > 0
   end
   if not open then return redis.call('ZREM', key('open'), lane) end
-  if redis.call('ZADD', key('open'), 'NX', text(redis.call('INCR', key('sequence'))), lane) == 1 then wake() end
+  if redis.call('ZADD', key('open'), 'NX', text(next_number()), lane) == 1 then wake() end
 end
 
 -- Lanes whose gates stand on something this call has changed. Each is computed once, however many messages went
@@ -171,12 +229,16 @@ end
 
 -- Appends to a stream and opens its lane; answers the place. The group is made with the first entry. Ids come from
 -- a sequence and never from `*`: a deleted stream or a clock step would hand out an id twice and fool the fence.
--- What comes behind others never closes a gate, so one that stands open needs no look.
+-- What comes behind others never closes a gate, so one that stands open needs no look, and what comes behind another of
+-- the same call (`appended`, until the stream is deleted) needs neither that nor a group.
+local appended = {}
 local function append(stream, lane, id, due)
-  local number = redis.call('INCR', key('sequence'))
+  local number = next_number()
   local entry = text(number) .. '-0'
   redis.call('XADD', stream, entry, 'message', id, 'due', due)
   count('entries', lane, 1)
+  if appended[stream] then return stream .. ' ' .. entry end
+  appended[stream] = true
   if redis.call('XLEN', stream) == 1 then redis.call('XGROUP', 'CREATE', stream, 'deliver', '0') end
   if is_gated(lane) then
     if not redis.call('ZSCORE', key('open'), lane) then touch(lane) end
@@ -186,19 +248,54 @@ local function append(stream, lane, id, due)
   return stream .. ' ' .. entry
 end
 
--- Removes an entry of a lane that waits (held: that a node holds). XLEN 0 then means that nothing is pending either: the
--- stream goes. False where a held entry was no longer pending, and then nothing was written.
+-- Removes entries of a lane. XLEN 0 then means that nothing is pending either: the stream goes.
+local function delete_entries(stream, lane, entries)
+  count('entries', lane, -redis.call('XDEL', stream, unpack(entries)))
+  if redis.call('XLEN', stream) == 0 then
+    redis.call('DEL', stream)
+    appended[stream] = nil
+  end
+end
+
+-- Removes an entry of a lane that waits (held: that a node holds). False where a held entry was no longer pending, and
+-- then nothing was written.
 local function remove_entry(stream, lane, entry, held)
   if held and redis.call('XACK', stream, 'deliver', entry) == 0 then return false end
-  count('entries', lane, -redis.call('XDEL', stream, entry))
-  if redis.call('XLEN', stream) == 0 then redis.call('DEL', stream) end
+  delete_entries(stream, lane, { entry })
   return true
 end
 
+-- The same for a held one of many that end in this call: acknowledged now, which is the fence, and deleted with the
+-- others of its stream by `finish`.
+local ended_entries = {}
+local function end_entry(stream, lane, entry)
+  if redis.call('XACK', stream, 'deliver', entry) == 0 then return false end
+  local ended = ended_entries[stream]
+  if not ended then
+    ended = { lane = lane }
+    ended_entries[stream] = ended
+  end
+  ended[#ended + 1] = entry
+  return true
+end
+local function delete_ended_entries()
+  for stream, ended in pairs(ended_entries) do delete_entries(stream, ended.lane, ended) end
+  ended_entries = {}
+end
+
+-- The nodes are told once a call, where something of it is the first of all that wait.
+local waits_first
 local function wait_for_time(id, due)
-  redis.call('ZADD', key('due'), due, id)
-  if redis.call('ZRANGE', key('due'), 0, 0)[1] == id then tell('due ' .. due) end
+  defer('ZADD', key('due'), due, id)
+  if not waits_first or tonumber(due) < tonumber(waits_first.due) then waits_first = { id = id, due = due } end
   return 'due'
+end
+local function tell_first_due()
+  local first = waits_first
+  if not first then return end
+  waits_first = nil
+  local found = redis.call('ZRANGE', key('due'), 0, 0, 'WITHSCORES')
+  if found[1] == first.id or tonumber(found[2] or 'inf') == tonumber(first.due) then tell('due ' .. first.due) end
 end
 
 -- Where a message goes whose time has come: behind its flow key if it has one; a queue's message that holds its slot

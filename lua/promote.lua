@@ -16,8 +16,9 @@ local now = clock()
 if not now then return clock_refusal() end
 
 local ids = redis.call('ZRANGE', key('due'), '-inf', text(now), 'BYSCORE', 'LIMIT', 0, tonumber(ARGV[2]))
+numbers.want = math.max(1, #ids)
 for _, id in ipairs(ids) do
-  redis.call('ZREM', key('due'), id)
+  defer('ZREM', key('due'), id)
   local message = key('message', id)
   local r = redis.pcall('HMGET', message, 'lane', 'due', 'queue', 'flow')
   if r[1] and r[2] then

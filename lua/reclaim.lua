@@ -18,17 +18,22 @@ if not now then return clock_refusal() end
 local most, taken = tonumber(ARGV[3]), 0
 local asked_at = string.match(ARGV[1], '^%d+')
 local ended = redis.call('ZRANGE', key('nodes'), '-inf', '(' .. asked_at, 'BYSCORE', 'LIMIT', 0, 10)
+-- Looked at; whether they are empty shows when all is written.
+local seen = {}
 for _, node in ipairs(ended) do
   if node ~= ARGV[2] and taken < most then
+    seen[#seen + 1] = node
     for _, held in ipairs(held_by(node)) do
       if taken >= most then break end
       if give_back(node, held.id, held.place, true, now) then taken = taken + 1 end
     end
-    if redis.call('HLEN', key('active', node)) == 0 then
-      redis.call('ZREM', key('nodes'), node)
-      redis.call('DEL', key('share', node))
-    end
   end
 end
 finish(now)
+for _, node in ipairs(seen) do
+  if redis.call('HLEN', key('active', node)) == 0 then
+    redis.call('ZREM', key('nodes'), node)
+    redis.call('DEL', key('share', node))
+  end
+end
 return { 'ok', taken, taken >= most and 1 or 0 }

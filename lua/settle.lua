@@ -43,28 +43,35 @@ local node, keep_ms, keep_bytes = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local function shed_finished()
   local counts, finished = key('counts'), key('finished')
   local total = tonumber(redis.call('HGET', counts, 'finishedBytes') or '0')
-  for _ = 1, 2 * tonumber(ARGV[6]) + 10 do
-    local oldest = redis.call('ZRANGE', finished, 0, 0, 'WITHSCORES')
-    if not oldest[1] or (tonumber(oldest[2]) > now - keep_ms and total <= keep_bytes) then break end
-    local message = key('message', oldest[1])
-    local size = tonumber(redis.call('HGET', message, 'size') or '0')
-    release_body(redis.call('HGET', message, 'shared'))
-    redis.call('DEL', message)
-    redis.call('ZREM', finished, oldest[1])
-    remember_ended(oldest[1], tonumber(oldest[2]))
-    total = redis.call('HINCRBY', counts, 'finishedBytes', -size)
+  local oldest = redis.call('ZRANGE', finished, 0, 2 * tonumber(ARGV[6]) + 9, 'WITHSCORES')
+  local shed, keys = 0, {}
+  for i = 1, #oldest, 2 do
+    local id, time = oldest[i], tonumber(oldest[i + 1])
+    if time > now - keep_ms and total - shed <= keep_bytes then break end
+    local record = redis.call('HMGET', key('message', id), 'size', 'shared')
+    release_body(record[2])
+    shed = shed + tonumber(record[1] or '0')
+    keys[#keys + 1] = key('message', id)
+    remember_ended(id, time)
+  end
+  if #keys > 0 then
+    redis.call('DEL', unpack(keys))
+    redis.call('ZREMRANGEBYRANK', finished, 0, #keys - 1)
+    redis.call('HINCRBY', counts, 'finishedBytes', -shed)
+    write_deferred()
   end
   shed_ended(now - tonumber(ARGV[5]))
 end
 
 local delivered_bytes = 0
-local function finish_delivered(id)
+local function finish_delivered(id, size)
   local message = key('message', id)
-  local size = redis.call('HSTRLEN', message, 'request') + redis.call('HSTRLEN', message, 'body')
+  -- `claim` noted it, of a version that did.
+  size = tonumber(size) or redis.call('HSTRLEN', message, 'request') + redis.call('HSTRLEN', message, 'body')
   redis.call('HSET', message, 'state', 'delivered', 'size', size)
   redis.call('HDEL', message, 'place', 'lane', 'due', 'error', 'source', 'sourceQueue')
-  redis.call('ZREM', key('messages'), id)
-  redis.call('ZADD', key('finished'), text(now), id)
+  defer('ZREM', key('messages'), id)
+  defer('ZADD', key('finished'), text(now), id)
   delivered_bytes = delivered_bytes + size
 end
 
@@ -90,26 +97,37 @@ end
 local function bury(id, dlq_id, status, headers, response, error)
   local dead = key('dead', dlq_id)
   redis.call('RENAME', key('message', id), dead)
-  redis.call('HDEL', dead, 'state', 'place', 'lane', 'due', 'reclaimed', 'source', 'sourceQueue', 'created', 'event')
+  redis.call('HDEL', dead, 'state', 'place', 'lane', 'due', 'reclaimed', 'source', 'sourceQueue', 'created', 'event', 'size')
   redis.call('HSET', dead, 'message', id, 'status', status, 'error', error)
   if status ~= '0' then redis.call('HSET', dead, 'responseHeader', headers) end
   if response ~= '' then redis.call('HSET', dead, 'responseBody', response) end
   redis.call('ZADD', key('dead'), string.match(dlq_id, '^%d+'), dlq_id)
-  redis.call('ZREM', key('messages'), id)
+  defer('ZREM', key('messages'), id)
   remember_ended(id, now)
 end
 
+-- What this node holds of the messages named, in their order.
+local function held_of_all()
+  local ids, at = {}, 7
+  for number = 1, tonumber(ARGV[6]) do
+    ids[number] = ARGV[at]
+    at = at + 12 + 7 * tonumber(ARGV[at + 11])
+  end
+  return #ids > 0 and redis.call('HMGET', key('active', node), unpack(ids)) or {}
+end
+local holds = held_of_all()
+
 local answer, at = { 'ok' }, 7
-local function settle()
+local function settle(number)
   local id, held, step, if_cancelled, value = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local status, headers, response, error, detail, logged = unpack(ARGV, at + 5, at + 10)
   local callbacks, first = tonumber(ARGV[at + 11]), at + 12
   at = first + 7 * callbacks
   local place = read_place(held)
-  local ours = place and redis.call('HGET', key('active', node), id) == held
-  if ours and remove_entry(place.stream, place.lane, place.entry, true) then
+  if place and holds[number] == held and end_entry(place.stream, place.lane, place.entry) then
     drop_held(node, id, place.lane)
-    local r = redis.call('HMGET', key('message', id), 'queue', 'flow', 'source', 'sourceQueue', 'state', 'schedule', 'lane', 'created', 'event')
+    local r = redis.call('HMGET', key('message', id), 'queue', 'flow', 'source', 'sourceQueue', 'state', 'schedule', 'lane', 'created', 'event',
+      'size')
     local state, schedule = r[5], r[6]
     if state and detail ~= '' then
       local plan = step == 'retry' and state ~= 'cancelling' and string.sub(detail, 1, -2) .. ',"next":' .. value .. '}'
@@ -125,7 +143,7 @@ local function settle()
     else
       if step == 'delivered' then
         note_end(schedule, id, 'SUCCESS')
-        finish_delivered(id)
+        finish_delivered(id, r[10])
         log_end(id, note(id, r, 'DELIVERED', '', ''))
       elseif step == 'retry' then
         retry(id, r, value, error)
@@ -154,16 +172,16 @@ end
 -- What broke halfway is in no stream any more: it becomes a dead letter that says why.
 local function rescue(id, why)
   local r = redis.call('HMGET', key('message', id), 'queue', 'flow', 'source', 'sourceQueue', 'state', 'created', 'event')
-  if not r[5] or r[5] == 'waiting' or redis.call('HEXISTS', key('active', node), id) == 1 then return end
+  if not r[5] or r[5] == 'waiting' or not dropped[id] then return end
   why = 'unusable record: ' .. why
   log_end(id, log(id, 'FAILED', r[6], r[7] or r[6], cjson.encode({ error = why, status = 0 }), '', now))
-  bury(id, text(now) .. '-' .. text(redis.call('INCR', key('sequence'))), '0', '', '', why)
+  bury(id, text(now) .. '-' .. text(next_number()), '0', '', '', why)
   leave(id, r)
 end
 
 for number = 1, tonumber(ARGV[6]) do
   local id = ARGV[at]
-  local fine, problem = pcall(settle)
+  local fine, problem = pcall(settle, number)
   if not fine then
     set_aside('settle ' .. id .. ': ' .. problem_text(problem))
     pcall(rescue, id, problem_text(problem))

@@ -41,8 +41,8 @@ struct Mutation: Sendable, CustomTestStringConvertible {
             "return a.number > b.number"),
         Mutation(
             "settle makes callbacks for whom it knows no more", Scripts.settle,
-            "local ours = place and redis.call('HGET', key('active', node), id) == held",
-            "local ours = place and (redis.call('HGET', key('active', node), id) == held or redis.call('HSET', key('active', node), id, held))"
+            "if place and holds[number] == held and",
+            "if place and (holds[number] == held or redis.call('HSET', key('active', node), id, held)) and"
         ),
         Mutation(
             "publish forgets the ids of what has ended", Scripts.publish, "or redis.call('ZSCORE', key('ended'), id)",
@@ -55,8 +55,8 @@ struct Mutation: Sendable, CustomTestStringConvertible {
             "claim sleeps before it has seen the whole ring", Scripts.claim, "if looked == most_lanes and",
             "if false and"),
         Mutation(
-            "the history of a message loses its starts", Scripts.claim, "'state', 'active', 'event', ref)",
-            "'state', 'active')"),
+            "the history of a message loses its starts", Scripts.claim, "'state', 'active', 'size', size, 'event', ref)",
+            "'state', 'active', 'size', size)"),
     ]
 
     /// Those that few sequences meet.
