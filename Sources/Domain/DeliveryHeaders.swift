@@ -16,6 +16,10 @@ package enum DeliveryHeaders {
         for entry in record.header.entries where isForwarded(entry.name) {
             for value in entry.values { fields.append((name: entry.name, value: value)) }
         }
+        if let trace = record.trace, !record.header.contains("Traceparent") {
+            fields.append((name: "traceparent", value: trace.parent))
+            if let state = trace.state { fields.append((name: "tracestate", value: state)) }
+        }
         fields.append((name: "Upstash-Message-Id", value: message.id.text))
         fields.append((name: "Upstash-Retried", value: String(message.retried)))
         if let topic = record.topic { fields.append((name: "Upstash-Topic-Name", value: topic)) }

@@ -20,6 +20,8 @@ extension MessageRecord {
             json.field("labels", ifAny: labels)
             if let flowControl { flowControl.write(to: &json) }
             if let redaction { redaction.write(to: &json) }
+            json.field("traceparent", ifAny: trace?.parent)
+            json.field("tracestate", ifAny: trace?.state)
             json.field("version", version.rawValue)
             json.field("callerIp", callerIP)
             json.field("createdAt", createdAt)
@@ -38,7 +40,11 @@ extension MessageRecord {
             retryDelay: try members.optionalString("retryDelay"), timeout: try members.optionalInt("timeout"),
             callback: try members.callback("callback"), failureCallback: try members.callback("failureCallback"),
             labels: try members.strings("labels"), flowControl: try members.flowControl("flowControl"),
-            redaction: try members.redaction("redact"), version: try members.version("version"),
+            redaction: try members.redaction("redact"),
+            trace: TraceContext(
+                parent: try members.optionalString("traceparent") ?? "", state: try members.optionalString("tracestate")
+            ),
+            version: try members.version("version"),
             callerIP: try members.string("callerIp"),
             createdAt: try members.time("createdAt"), notBefore: try members.time("notBefore"))
     }

@@ -58,6 +58,8 @@ package struct MessageRecord: Sendable, Hashable {
     package var flowControl: FlowControl?
     /// What of it the API hides.
     package var redaction: Redaction?
+    /// Sent with each delivery, unless the publisher forwards a `traceparent` of its own.
+    package var trace: TraceContext?
     package var version: APIVersion
     package var callerIP: String
     package var createdAt: Timestamp
@@ -69,7 +71,7 @@ package struct MessageRecord: Sendable, Hashable {
         queue: String? = nil, schedule: String? = nil, retries: Int = 3, retryDelay: String? = nil,
         timeout: Int? = nil, callback: CallbackSettings? = nil, failureCallback: CallbackSettings? = nil,
         labels: [String] = [], flowControl: FlowControl? = nil, redaction: Redaction? = nil,
-        version: APIVersion = .v2, callerIP: String,
+        trace: TraceContext? = nil, version: APIVersion = .v2, callerIP: String,
         createdAt: Timestamp, notBefore: Timestamp
     ) {
         self.url = url
@@ -87,6 +89,7 @@ package struct MessageRecord: Sendable, Hashable {
         self.labels = labels
         self.flowControl = flowControl
         self.redaction = redaction
+        self.trace = trace
         self.version = version
         self.callerIP = callerIP
         self.createdAt = createdAt

@@ -91,7 +91,8 @@ extension CallbackSettings {
             redaction: source.record.redaction.map {
                 Redaction(body: true, allHeaders: $0.hidesAllHeaders, headers: $0.headers).sealing(body)
             },
-            version: source.record.version, callerIP: source.record.callerIP, createdAt: now, notBefore: due)
+            trace: source.record.trace, version: source.record.version, callerIP: source.record.callerIP,
+            createdAt: now, notBefore: due)
         return NewMessage(id: MessageID.make(now: now), record: record, body: body, due: due)
     }
 }

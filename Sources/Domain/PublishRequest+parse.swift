@@ -38,6 +38,7 @@ extension PublishRequest {
         settings.header = try source.header(isAuthenticatedByQuery: context.isAuthenticatedByQuery)
         let delay = try reader.delay()
         let schedule = try reader.schedule(delay: delay)
+        settings.trace = schedule == nil ? TraceContext(headers: headers) : nil
         // A delay is measured from the latest that now can be, so that it is never shorter than asked.
         let now = (delay ?? 0) > 0 ? context.latest : context.now
         let notBefore = try reader.notBefore() ?? now.adding(seconds: delay ?? 0)

@@ -30,7 +30,8 @@ package struct PublishRequest: Sendable, Hashable {
             queue: settings.queue, retries: settings.retries, retryDelay: settings.retryDelay,
             timeout: settings.timeout,
             callback: settings.callback, failureCallback: settings.failureCallback, labels: settings.labels,
-            flowControl: settings.flowControl, redaction: settings.redaction?.sealing(body), version: version,
+            flowControl: settings.flowControl, redaction: settings.redaction?.sealing(body),
+            trace: settings.trace, version: version,
             callerIP: callerIP, createdAt: createdAt, notBefore: notBefore)
         return NewMessage(
             id: MessageID.make(now: createdAt), record: record, body: body, due: notBefore,
@@ -61,6 +62,8 @@ package struct MessageSettings: Sendable, Hashable {
     package var queue: String?
     package var flowControl: FlowControl?
     package var redaction: Redaction?
+    /// Of the request that published it; the runs of a schedule have none.
+    package var trace: TraceContext?
 
     package init() {}
 }

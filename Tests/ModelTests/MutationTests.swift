@@ -55,7 +55,8 @@ struct Mutation: Sendable, CustomTestStringConvertible {
             "claim sleeps before it has seen the whole ring", Scripts.claim, "if looked == most_lanes and",
             "if false and"),
         Mutation(
-            "the history of a message loses its starts", Scripts.claim, "'state', 'active', 'size', size, 'event', ref)",
+            "the history of a message loses its starts", Scripts.claim,
+            "'state', 'active', 'size', size, 'event', ref)",
             "'state', 'active', 'size', size)"),
     ]
 
