@@ -4,6 +4,8 @@
 --   KEYS[1]  root
 --   ARGV[1]  now, ms
 --   ARGV[2]  message id
+--   ARGV[3]  capacity of a node: requests in flight at most
+--   ARGV[4]  share: a lane starts only while it has fewer in flight on a node than share x what is free there
 --
 --   returns  {"ok", reason, subject, number, retried, last error or ""}, the first reason that holds:
 --              none       no such live message
@@ -15,6 +17,8 @@
 --              behind     subject: the message that holds the queue's only slot
 --              head       subject: the message at the head of the queue, which waits until number (ms)
 --              rate       subject: the lane, number: the end of the window (ms)
+--              nobody     no node that delivers is alive
+--              share      subject: the lane, number: its requests in flight; no node may start more of it before one ends
 --              order      subject: the lane, number: entries before it, counted up to 1000
 --              turn       subject: the lane: it is its turn as soon as a node has room
 --            {"clock", last}
@@ -73,5 +77,16 @@ if is_queue(of) and not again then
     return answer('time', '', at)
   end
 end
-if #before > 0 then return answer('order', is_gated(of) and shown(of) or of, #before) end
-return answer('turn', is_gated(of) and shown(of) or of)
+local name = is_gated(of) and shown(of) or of
+local capacity, share = tonumber(ARGV[3]), tonumber(ARGV[4])
+local held_by_all, has_room = 0, false
+local nodes = redis.call('ZRANGE', key('nodes'), text(now), '+inf', 'BYSCORE', 'LIMIT', 0, 100)
+for _, node in ipairs(nodes) do
+  local held = tonumber(redis.call('HGET', key('share', node), of) or '0')
+  held_by_all = held_by_all + held
+  has_room = has_room or held < share * (capacity - redis.call('HLEN', key('active', node)))
+end
+if #nodes == 0 then return answer('nobody') end
+if not has_room then return answer('share', name, held_by_all) end
+if #before > 0 then return answer('order', name, #before) end
+return answer('turn', name)

@@ -35,6 +35,9 @@ package struct WaitReason: Sendable, Equatable {
         case "behind": "Waits behind \(subject), which holds the only slot of its queue."
         case "head": "Waits behind \(subject) at the head of its queue, which waits until \(then)."
         case "rate": "Waits: \(lane) has used up its rate until \(then)."
+        case "nobody": "Waits: no node that delivers is running."
+        case "share":
+            "Waits: \(number) of \(lane) are in flight, which is as many as the nodes give to one lane (ROOST_LANE_SHARE)."
         case "order": "Waits behind \(number >= 1000 ? "1000 or more" : String(number)) in \(lane)."
         case "turn": "Waits for its turn in \(lane): a node takes it as soon as its share allows."
         default: nil
@@ -77,9 +80,15 @@ extension Store {
         }
     }
 
-    package func whyWaiting(_ id: String) async throws(StoreError) -> WaitReason {
+    /// - Parameters:
+    ///   - maxInFlight: of a node, as all of them are taken to be configured.
+    ///   - laneShare: the same.
+    package func whyWaiting(
+        _ id: String, maxInFlight: Int, laneShare: Double
+    ) async throws(StoreError) -> WaitReason {
         let reply = try await scripts.untilAnswered(
-            Scripts.why, [.text(id)], deadline: .now + settings.storeTimeout)
+            Scripts.why, [.text(id), .integer(Int64(maxInFlight)), .text(String(laneShare))],
+            deadline: .now + settings.storeTimeout)
         guard reply.count == 6 else { throw .broken("why answered \(reply.count) values") }
         return WaitReason(
             reason: reply[1].string ?? "", subject: reply[2].string ?? "", number: reply[3].int64 ?? 0,

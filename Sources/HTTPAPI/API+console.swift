@@ -195,7 +195,9 @@ extension API {
         guard let id = Self.query(request.target).first(where: { $0.name == "id" })?.value else {
             throw .badRequest("id is missing")
         }
-        let reason = try await stored { try await store.whyWaiting(id) }
+        let reason = try await stored {
+            try await store.whyWaiting(id, maxInFlight: settings.maxInFlight, laneShare: settings.laneShare)
+        }
         var json = JSONText()
         json.object { json in
             json.field("reason", reason.reason)

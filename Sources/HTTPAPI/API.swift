@@ -11,6 +11,8 @@ package struct APISettings: Sendable {
     package var trustedProxies: [Network] = []
     /// Deliveries at once in one process: what `/v2/globalParallelism` answers as its limit.
     package var maxInFlight = 4096
+    /// Of what is free on a node: what one lane may have in flight there.
+    package var laneShare = 1.0
     package var rateLimit = RateLimit()
     /// Where a publish does not say.
     package var ack = AckLevel.memory

@@ -47,6 +47,7 @@ struct Settings: Sendable {
         settings.policy = policy
         settings.trustedProxies = trustedProxies
         settings.maxInFlight = engine.maxInFlight
+        settings.laneShare = engine.laneShare
         settings.rateLimit = rateLimit
         settings.ack = ack
         settings.ackTimeout = engine.store.storeTimeout
