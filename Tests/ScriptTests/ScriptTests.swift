@@ -25,6 +25,25 @@ import Testing
         await bench.redis.close()
     }
 
+    /// Story: a claim read several entries at once, and those beyond its limit of bytes were never given to anybody.
+    @Test func whatAClaimReadsBeyondItsLimitWaitsAsBefore() async throws {
+        let bench = try ScriptBench()
+        try await bench.renew("n1")
+        for i in 0..<9 { _ = try await bench.publish("msg_\(i)") }
+        var taken: [String] = []
+        for number in 1...4 {
+            let reply = try await bench.run(
+                Scripts.claim, "n1", "\(number)", "", "100", "1", "128", "30", "16", "256", "")
+            let ids = reply.dropFirst(3).compactMap { $0.array?.first?.string }
+            // Of 22 bytes each the second goes beyond 30.
+            #expect(ids.count == 2 && reply[1].string == "new", "\(number)")
+            taken += ids
+        }
+        #expect(try await bench.claim("n1", 5).map(\.id) == ["msg_8"])
+        #expect(taken == (0..<8).map { "msg_\($0)" })
+        await bench.redis.close()
+    }
+
     @Test func anAttemptSettlesOnceAndMakesOneCallback() async throws {
         let bench = try ScriptBench()
         try await bench.renew("n1")

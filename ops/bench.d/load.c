@@ -276,7 +276,7 @@ static int run_curl(const char *url, long count, long in_flight, long bytes) {
 
 // --- a load over kept-alive connections
 
-typedef struct { int fd; size_t sent, n; int busy; int64_t at; char in[65536]; } caller;
+typedef struct { int fd; size_t sent, n; int busy; int64_t at; char in[1 << 18]; } caller;
 
 static int run_http(int port, long count, int connections, const char *file, double rate) {
     FILE *f = fopen(file, "r");
