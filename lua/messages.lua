@@ -277,10 +277,10 @@ end
 -- What every script that creates, moves or ends messages calls before it answers. Gates are looked at when all they stand on
 -- is written.
 local function finish(now)
-  delete_ended_entries()
-  write_shares()
-  write_deferred()
-  tell_first_due()
+  for _, part in ipairs({ delete_ended_entries, write_shares, write_deferred, tell_first_due }) do
+    local fine, problem = pcall(part)
+    if not fine then set_aside('at the end: ' .. problem_text(problem)) end
+  end
   open_touched(now)
   write_counts()
   close_log()

@@ -59,10 +59,21 @@ local function clock_refusal() return { 'clock', redis.call('GET', key('clock'))
 -- What pcall caught, as text.
 local function problem_text(problem) return type(problem) == 'table' and problem.err or tostring(problem) end
 
+-- A bounded list of what could not be read, for people and for `audit`.
+local function set_aside(what)
+  redis.call('LPUSH', key('aside'), what)
+  redis.call('LTRIM', key('aside'), 0, 999)
+end
+
 -- Writes of one call to the same key go together, in one command at the call's end: a message costs Redis as many commands
 -- as it has keys of its own, and the indexes cost each call one. Nothing a call reads may stand on them: what was
--- given here is not there before `finish`. A script that fails halfway calls `finish` all the same.
+-- given here is not there before `finish`. A script that fails halfway calls `finish` all the same, and an index that can't be
+-- written (its key is of another type) stops none of the others.
 local deferred, deferred_at = {}, {}
+local function write(call)
+  local written = redis.pcall(unpack(call))
+  if type(written) == 'table' and written.err then set_aside(call[1] .. ' ' .. call[2] .. ': ' .. written.err) end
+end
 local function defer(command, to, a, b)
   local calls = deferred_at[to]
   if not calls then
@@ -78,13 +89,13 @@ local function defer(command, to, a, b)
   if b then call[#call + 1] = b end
   -- Lua hands over some thousands of arguments at most.
   if #call > 500 then
-    redis.call(unpack(call))
+    write(call)
     for i = #call, 3, -1 do call[i] = nil end
   end
 end
 local function write_deferred()
   for _, call in ipairs(deferred) do
-    if #call > 2 then redis.call(unpack(call)) end
+    if #call > 2 then write(call) end
   end
   deferred, deferred_at = {}, {}
 end
@@ -99,12 +110,6 @@ local function next_number()
   end
   numbers.left, last_number = numbers.left - 1, last_number + 1
   return last_number
-end
-
--- A bounded list of what could not be read, for people and for `audit`.
-local function set_aside(what)
-  redis.call('LPUSH', key('aside'), what)
-  redis.call('LTRIM', key('aside'), 0, 999)
 end
 
 -- One wake-up for all who sleep: `idle` is set by a node that found nothing, so a busy system publishes nothing.
