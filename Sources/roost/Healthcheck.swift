@@ -21,7 +21,7 @@ struct Healthcheck: AsyncParsableCommand {
     var ready = false
 
     func run() async throws {
-        let base = try url ?? Self.local()
+        let base = if let url { url } else { try await Self.local() }
         let exchange = HTTPExchange(
             url: base + (ready ? "/ready" : "/health"), method: "GET", headers: [], body: [], timeoutMilliseconds: 5000)
         var settings = CurlSettings()
@@ -40,12 +40,12 @@ struct Healthcheck: AsyncParsableCommand {
         }
     }
 
-    private static func local() throws(SettingProblems) -> String {
+    private static func local() async throws(SettingProblems) -> String {
         var sources = SettingSources()
         sources.environment = sources.environment.filter {
             ["ROOST_LISTEN", "PORT", "ROOST_CONFIG", "ROOST_TLS_CERT", "ROOST_TLS_KEY"].contains($0.key)
         }
-        let settings = try sources.load()
+        let settings = try await sources.load()
         let host = ["0.0.0.0", "::"].contains(settings.host) ? "127.0.0.1" : settings.host
         let scheme = settings.tlsCertificate == nil ? "http" : "https"
         return "\(scheme)://" + (host.contains(":") ? "[\(host)]" : host) + ":\(settings.port)"

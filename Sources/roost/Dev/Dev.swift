@@ -36,7 +36,7 @@ struct Dev: AsyncParsableCommand {
         defaults.currentSigningKey = DevelopmentCredentials.keys.current
         defaults.nextSigningKey = DevelopmentCredentials.keys.next
         defaults.allowPrivate = true
-        var settings = try sources.load(into: defaults)
+        var settings = try await sources.load(into: defaults)
         if let port = options.port { settings.port = port }
 
         let folder = try DataFolder(data)

@@ -39,7 +39,7 @@ struct Doctor: AsyncParsableCommand {
         var findings: [String] = []
         let settings: Settings
         do {
-            settings = try sources.load()
+            settings = try await sources.load()
         } catch {
             return try report(error.lines.map { "settings: \($0)" }, summary: "")
         }

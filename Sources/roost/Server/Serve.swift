@@ -28,7 +28,7 @@ struct Serve: AsyncParsableCommand {
         var sources = options.sources()
         try RedisURLOption.check(redisURL)
         if let redisURL { sources.flags["ROOST_REDIS_URL"] = redisURL }
-        var settings = try sources.load { $0.productionProblems() }
+        var settings = try await sources.load { $0.productionProblems() }
         if let port = options.port { settings.port = port }
         guard let url = settings.redisURL else { return }
         let server = Server(settings: settings, redisURL: url, logger: StandardErrorLog.makeLogger(settings))

@@ -1,13 +1,15 @@
 /// Where settings come from: the environment, a file, flags, in rising order of precedence.
 
+import Configuration
 import Foundation
-import Yams
 
 /// All that is wrong, so that one run is enough to mend it.
 struct SettingProblems: Error {
     let lines: [String]
 }
 
+/// Reads every setting of the table as text through the providers of swift-configuration; the table gives it its type. The
+/// flags are those that ArgumentParser has read, so that a wrong one is told as everywhere else.
 struct SettingSources {
     var environment: [String: String]
     /// Path of a YAML or JSON file (JSON is YAML).
@@ -23,19 +25,24 @@ struct SettingSources {
     }
 
     /// - Parameter check: further rules for the finished settings.
-    func load(into defaults: Settings = Settings(), check: (Settings) -> [String] = { _ in [] }) throws(SettingProblems)
-        -> Settings
+    func load(into defaults: Settings = Settings(), check: (Settings) -> [String] = { _ in [] })
+        async throws(SettingProblems) -> Settings
     {
         var settings = defaults
         var problems: [String] = []
-        let file = readFile(&problems)
-        for name in environment.keys.sorted() where name.hasPrefix("ROOST_") && !isKnown(name) {
-            problems.append("\(name): there is no such setting\(Self.suggestion(name))")
+        let reader = await reader(&problems)
+        for name in SettingNames.unknown(in: environment) {
+            problems.append("\(name): there is no such setting\(SettingNames.suggestion(name))")
         }
         for setting in Setting.all {
-            guard let text = flags[setting.name] ?? file[setting.name] ?? fromEnvironment(setting, &problems) else {
+            let text: String?
+            do {
+                text = try await reader.fetchString(forKey: ConfigKey([setting.name]), isSecret: setting.isSecret)
+            } catch {
+                problems.append((error as? InvalidSetting)?.text ?? "\(setting.name): \(error)")
                 continue
             }
+            guard let text else { continue }
             do {
                 try setting.apply(text, &settings)
             } catch let error as InvalidSetting {
@@ -50,102 +57,37 @@ struct SettingSources {
         return settings
     }
 
-    private func isKnown(_ name: String) -> Bool {
-        // What an orchestrator sets for a service of that name, or of one that begins with it.
-        if name == "ROOST_PORT" || name.hasPrefix("ROOST_PORT_") || name.hasPrefix("ROOST_SERVICE_") { return true }
-        for (key, _) in environment where key.hasPrefix("ROOST_") && key.hasSuffix("_SERVICE_HOST") {
-            let service = key.dropLast("_SERVICE_HOST".count)
-            if name == "\(service)_PORT" || name.hasPrefix("\(service)_PORT_") || name.hasPrefix("\(service)_SERVICE_")
-            {
-                return true
-            }
+    private func reader(_ problems: inout [String]) async -> ConfigReader {
+        let given = flags.map { name, text in
+            let isSecret = Setting.named(name)?.isSecret ?? true
+            return (AbsoluteConfigKey([name]), ConfigValue(.string(text), isSecret: isSecret))
         }
-        // What the client reads.
-        if name == "ROOST_IMPORT_TOKEN" || name == "ROOST_IMPORT_TOKEN_FILE" { return true }
-        if name == "ROOST_CONFIG" || Setting.named(name) != nil { return true }
-        return name.hasSuffix("_FILE") && Setting.named(String(name.dropLast(5)))?.isSecret == true
+        var providers: [any ConfigProvider] = [
+            InMemoryProvider(name: "flags", values: Dictionary(uniqueKeysWithValues: given))
+        ]
+        if let file = await readFile(&problems) { providers.append(file) }
+        // An empty variable is one that is not set, as in most shells' scripts; an empty region is none.
+        let variables = environment.filter { !$0.value.isEmpty || $0.key == "ROOST_REGION" }
+        let secrets = Set(Setting.all.filter(\.isSecret).map(\.name))
+        providers.append(SecretFiles(environment: variables))
+        providers.append(
+            EnvironmentVariablesProvider(environmentVariables: variables, secretsSpecifier: .specific(secrets)))
+        return ConfigReader(providers: providers)
     }
 
-    /// The nearest known name where it is near enough to be what was meant.
-    private static func suggestion(_ name: String) -> String {
-        let near = Setting.all.map { ($0.name, distance(Array($0.name.utf8), Array(name.utf8))) }.min { $0.1 < $1.1 }
-        guard let near, near.1 <= 3 else { return "" }
-        return ", did you mean \(near.0)?"
-    }
-
-    private static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
-        var row = Array(0...b.count)
-        for i in a.indices {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for j in b.indices {
-                let cost = min(row[j] + 1, row[j + 1] + 1, diagonal + (a[i] == b[j] ? 0 : 1))
-                diagonal = row[j + 1]
-                row[j + 1] = cost
-            }
-        }
-        return row[b.count]
-    }
-
-    /// An empty variable is one that is not set, as in most shells' scripts.
-    private func fromEnvironment(_ setting: Setting, _ problems: inout [String]) -> String? {
-        let value = environment[setting.name].flatMap { $0.isEmpty && setting.name != "ROOST_REGION" ? nil : $0 }
-        guard setting.isSecret, let path = environment[setting.name + "_FILE"], !path.isEmpty else { return value }
-        if value != nil {
-            problems.append("\(setting.name) and \(setting.name)_FILE are both set: use one")
-            return nil
-        }
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
-            problems.append("\(setting.name)_FILE: can't read \(path)")
-            return nil
-        }
-        return text.trimmingCharacters(in: .whitespacesAndNewlines)
-    }
-
-    private func readFile(_ problems: inout [String]) -> [String: String] {
-        guard let path = file, !path.isEmpty else { return [:] }
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+    private func readFile(_ problems: inout [String]) async -> FileProvider<SettingFile>? {
+        guard let path = file, !path.isEmpty else { return nil }
+        let place = InMemoryProvider(values: ["filePath": ConfigValue(.string(path), isSecret: false)])
+        guard let provider = try? await FileProvider<SettingFile>(config: ConfigReader(provider: place)) else {
             problems.append("can't read the configuration file \(path)")
-            return [:]
+            return nil
         }
-        let loaded: Any?
-        do {
-            loaded = try Yams.load(yaml: text)
-        } catch {
-            problems.append("\(path): neither YAML nor JSON: \("\(error)".split(separator: "\n").first ?? "")")
-            return [:]
-        }
-        guard let loaded else { return [:] }
-        guard let members = loaded as? [String: Any] else {
-            problems.append("\(path): must be a mapping of setting names to values")
-            return [:]
-        }
-        var values: [String: String] = [:]
-        for (name, value) in members.sorted(by: { $0.key < $1.key }) {
-            if Setting.named(name) == nil {
-                problems.append("\(path): \(name): there is no such setting\(Self.suggestion(name))")
-            } else if let text = Self.text(value) {
-                values[name] = text
-            } else {
-                problems.append("\(path): \(name): must be one value or a list")
+        for problem in (provider.snapshot() as? SettingFile)?.problems ?? [] {
+            switch problem {
+            case .unreadable: problems.append("can't read the configuration file \(path)")
+            case .wrong(let text): problems.append("\(path): \(text)")
             }
         }
-        return values
-    }
-
-    /// Lists of plain values are joined by commas; a list of mappings (tokens) becomes JSON.
-    private static func text(_ value: Any) -> String? {
-        switch value {
-        case let text as String: return text
-        case let flag as Bool: return flag ? "true" : "false"
-        case let number as Int: return String(number)
-        case let number as Double: return String(number)
-        case let list as [Any] where list.allSatisfy({ $0 is [String: Any] }):
-            return (try? JSONSerialization.data(withJSONObject: list)).map { String(decoding: $0, as: UTF8.self) }
-        case let list as [Any]:
-            let parts = list.compactMap(text)
-            return parts.count == list.count ? parts.joined(separator: ",") : nil
-        default: return nil
-        }
+        return provider
     }
 }
