@@ -1,5 +1,6 @@
 /// The figures that only Redis knows.
 
+import CoreMetrics
 import Domain
 import RedisLink
 
@@ -23,23 +24,25 @@ package struct StoreGauges: Sendable, Equatable {
     /// By all nodes together.
     package var held: [LaneKind: Int64]
 
-    package func write(to page: inout PrometheusPage, now: Timestamp) {
+    /// - Parameter page: a registry of this page alone: what is not known now does not stand on it.
+    package func write(to page: PrometheusRegistry, now: Timestamp) {
+        func gauge(_ name: String, _ lane: String, _ value: Int64) {
+            Meter(label: name, dimensions: [("lane", lane)], factory: page).set(value)
+        }
         page.gauge("roost_messages_live", "Messages that have not ended.", Double(live))
-        page.family("roost_messages_waiting", "gauge", "Messages that wait, by where: for their time, or in a lane.")
-        page.sample("roost_messages_waiting", [("lane", "due")], Double(due))
-        for kind in LaneKind.allCases {
-            page.sample("roost_messages_waiting", [("lane", kind.rawValue)], Double(waiting[kind] ?? 0))
-        }
-        page.family("roost_messages_in_flight", "gauge", "Messages that nodes hold, by lane kind, of all nodes.")
-        for kind in LaneKind.allCases {
-            page.sample("roost_messages_in_flight", [("lane", kind.rawValue)], Double(held[kind] ?? 0))
-        }
+        page.declare(
+            "roost_messages_waiting", "gauge", "Messages that wait, by where: for their time, or in a lane.")
+        gauge("roost_messages_waiting", "due", due)
+        for kind in LaneKind.allCases { gauge("roost_messages_waiting", kind.rawValue, waiting[kind] ?? 0) }
+        page.declare(
+            "roost_messages_in_flight", "gauge", "Messages that nodes hold, by lane kind, of all nodes.")
+        for kind in LaneKind.allCases { gauge("roost_messages_in_flight", kind.rawValue, held[kind] ?? 0) }
         page.gauge("roost_dead_letters", "Dead letters kept.", Double(deadLetters))
         page.gauge("roost_open_lanes", "Lanes in the ring.", Double(openLanes))
         page.gauge("roost_log_bytes", "Size of the log.", Double(logBytes))
-        page.counter("roost_log_events_total", "Events written to the log.", Int(logEvents))
-        page.counter(
-            "roost_log_shed_events_total", "Events dropped before their time, for want of memory.", Int(logShed))
+        page.counter("roost_log_events_total", "Events written to the log.").increment(by: logEvents)
+        page.counter("roost_log_shed_events_total", "Events dropped before their time, for want of memory.")
+            .increment(by: logShed)
         page.gauge("roost_aside_records", "Records set aside because they could not be read.", Double(aside))
         page.gauge("roost_nodes", "Nodes whose lease has not ended.", Double(nodes))
         let age = oldestDue.map { max(0, now.milliseconds(since: $0)) } ?? 0

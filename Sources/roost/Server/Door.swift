@@ -12,6 +12,10 @@ final class Door: Sendable {
     }
 
     private let behind = Mutex<Behind?>(nil)
+    private let registry: PrometheusRegistry
+
+    /// - Parameter registry: what this process counts.
+    init(registry: PrometheusRegistry) { self.registry = registry }
 
     /// From now on requests go to `respond`.
     ///
@@ -22,7 +26,7 @@ final class Door: Sendable {
 
     func respond(to request: APIRequest) async -> APIResponse {
         if let behind = behind.withLock({ $0 }) { return await behind.respond(request) }
-        return await Self.starting.respond(to: request) ?? APIResponse(RequestError.storageUnavailable)
+        return await starting.respond(to: request) ?? APIResponse(RequestError.storageUnavailable)
     }
 
     func refusal(of request: APIRequest) -> Refusal? {
@@ -30,13 +34,15 @@ final class Door: Sendable {
         return behind.refuse(request)
     }
 
-    private static let starting = StatusPages(
-        unhealthy: { [] }, unready: { ["waiting for Redis"] },
-        metrics: {
-            var page = PrometheusPage()
-            page.gauge("roost_ready", "1 where this process takes and does work.", 0)
-            page.gauge("roost_redis_up", "1 where Redis answered for this page.", 0)
-            ProcessMetrics.write(to: &page)
-            return page.text
-        })
+    private var starting: StatusPages {
+        StatusPages(
+            unhealthy: { [] }, unready: { ["waiting for Redis"] },
+            metrics: { [registry] in
+                let page = PrometheusRegistry()
+                page.gauge("roost_ready", "1 where this process takes and does work.", 0)
+                page.gauge("roost_redis_up", "1 where Redis answered for this page.", 0)
+                ProcessMetrics.write(to: page)
+                return registry.render() + page.render()
+            })
+    }
 }

@@ -1,5 +1,6 @@
 /// What the system knows of this process, under the names that Prometheus's own clients use.
 
+import CoreMetrics
 import Engine
 import Foundation
 
@@ -9,11 +10,12 @@ enum ProcessMetrics {
     /// Called at the start, so that the start time is that of the process and not of the first page.
     static func begin() { _ = started }
 
-    static func write(to page: inout PrometheusPage) {
+    static func write(to page: PrometheusRegistry) {
         var usage = rusage()
         if getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 {
-            page.family("process_cpu_seconds_total", "counter", "CPU time of this process, user and system.")
-            page.sample("process_cpu_seconds_total", [], seconds(usage.ru_utime) + seconds(usage.ru_stime))
+            page.declare("process_cpu_seconds_total", "counter", "CPU time of this process, user and system.")
+            FloatingPointCounter(label: "process_cpu_seconds_total", factory: page)
+                .increment(by: seconds(usage.ru_utime) + seconds(usage.ru_stime))
         }
         if let pages = residentPages() {
             page.gauge("process_resident_memory_bytes", "Memory in use.", Double(pages * Int(getpagesize())))
@@ -26,8 +28,8 @@ enum ProcessMetrics {
             page.gauge("process_max_fds", "Descriptors that may be open.", Double(limit.rlim_cur))
         }
         page.gauge("process_start_time_seconds", "When the process started, Unix time.", started)
-        page.family("roost_build_info", "gauge", "Always 1; the version is in the label.")
-        page.sample("roost_build_info", [("version", Roost.version)], 1)
+        page.declare("roost_build_info", "gauge", "Always 1; the version is in the label.")
+        Meter(label: "roost_build_info", dimensions: [("version", Roost.version)], factory: page).set(1)
     }
 
     private static func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }

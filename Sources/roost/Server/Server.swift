@@ -64,7 +64,8 @@ struct Server: Sendable {
     private func listen(
         group: MultiThreadedEventLoopGroup, certificate: ServerCertificate?, stopping: Stopping
     ) async throws {
-        let (door, apiMetrics) = (Door(), APIMetrics())
+        let metrics = EngineMetrics()
+        let (door, apiMetrics) = (Door(registry: metrics.registry), APIMetrics(registry: metrics.registry))
         var frontSettings = frontSettings
         frontSettings.certificate = certificate
         // What is served beside the API in development needs no token.
@@ -80,7 +81,8 @@ struct Server: Sendable {
         }
         do {
             try await run(
-                group: group, front: front, door: door, apiMetrics: apiMetrics, port: port, stopping: stopping)
+                group: group, front: front, door: door, metrics: metrics, apiMetrics: apiMetrics, port: port,
+                stopping: stopping)
         } catch {
             await front.shutDown(within: .zero)
             throw error
@@ -109,8 +111,8 @@ struct Server: Sendable {
     }
 
     private func run(
-        group: MultiThreadedEventLoopGroup, front: HTTPFront, door: Door, apiMetrics: APIMetrics, port: Int,
-        stopping: Stopping
+        group: MultiThreadedEventLoopGroup, front: HTTPFront, door: Door, metrics: EngineMetrics,
+        apiMetrics: APIMetrics, port: Int, stopping: Stopping
     ) async throws {
         let redisLoop = group.next()
         let nodeBox = NodeBox()
@@ -124,7 +126,6 @@ struct Server: Sendable {
                 requirePersistence: settings.requirePersistence, logger: logger
             ).run()
         }
-        let metrics = EngineMetrics()
         let store = Store(
             redis: redis, clock: NodeClock(), settings: settings.engine.store, logger: logger, metrics: metrics)
         let keyring: SigningKeyring
@@ -168,7 +169,7 @@ struct Server: Sendable {
                     + "set appendonly yes and appendfsync always")
         }
         let pages = StatusReport(
-            store: store, node: node, apiMetrics: apiMetrics, lease: settings.engine.lease,
+            store: store, node: node, registry: store.metrics.registry, lease: settings.engine.lease,
             maxInFlight: settings.engine.maxInFlight, stopping: stopping
         ).pages
         var beside: (@Sendable (APIRequest) async -> APIResponse?)?

@@ -8,7 +8,8 @@ import RedisLink
 struct StatusReport: Sendable {
     let store: Store
     let node: Node?
-    let apiMetrics: APIMetrics
+    /// What this process counts.
+    let registry: PrometheusRegistry
     let lease: Duration
     let maxInFlight: Int
     let stopping: Stopping
@@ -33,20 +34,20 @@ struct StatusReport: Sendable {
     }
 
     private func metrics() async -> String {
-        var page = PrometheusPage()
-        apiMetrics.write(to: &page)
+        // What is true now and may be unknown later has a registry for each page.
+        let page = PrometheusRegistry()
         let gauges = await store.measure()
-        write(node, isReady: gauges != nil, to: &page)
+        write(node, isReady: gauges != nil, to: page)
         page.gauge("roost_redis_up", "1 where Redis answered for this page.", gauges == nil ? 0 : 1)
-        if let gauges { gauges.write(to: &page, now: store.clock.now) }
+        if let gauges { gauges.write(to: page, now: store.clock.now) }
         if gauges != nil, let info = try? await RedisInfo(of: store.redis, sections: ["memory", "persistence"]) {
-            write(info, to: &page)
+            write(info, to: page)
         }
-        ProcessMetrics.write(to: &page)
-        return store.metrics.render() + page.text
+        ProcessMetrics.write(to: page)
+        return registry.render() + page.render()
     }
 
-    private func write(_ node: Node?, isReady: Bool, to page: inout PrometheusPage) {
+    private func write(_ node: Node?, isReady: Bool, to page: PrometheusRegistry) {
         let troubled = node?.pulse.troubled() ?? []
         let isReady = isReady && !stopping.hasBegun && stalledLoops().isEmpty && troubled.isEmpty
         page.gauge("roost_ready", "1 where this process takes and does work; asks Redis to read only.", isReady ? 1 : 0)
@@ -61,7 +62,7 @@ struct StatusReport: Sendable {
             "roost_troubled_loops", "Loops whose last step Redis answered with an error.", Double(troubled.count))
     }
 
-    private func write(_ info: RedisInfo, to page: inout PrometheusPage) {
+    private func write(_ info: RedisInfo, to page: PrometheusRegistry) {
         page.gauge("roost_redis_memory_used_bytes", "Memory of Redis.", Double(info.integer("used_memory")))
         page.gauge("roost_redis_memory_max_bytes", "Its limit, 0 without one.", Double(info.integer("maxmemory")))
         let keeps = info["aof_enabled"] == "1"
