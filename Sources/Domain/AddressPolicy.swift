@@ -32,9 +32,8 @@ package struct AddressPolicy: Sendable {
     private let networks: [Network]
     private let hosts: Set<String>
 
-    /// - Parameters:
-    ///   - networks: ranges that may be delivered to although private.
-    ///   - hosts: names (or literal addresses) that may be delivered to whatever they resolve to.
+    /// - `networks`: ranges that may be delivered to although private.
+    /// - `hosts`: names (or literal addresses) that may be delivered to whatever they resolve to.
     package init(allowsPrivate: Bool = false, networks: [Network] = [], hosts: [String] = []) {
         self.allowsPrivate = allowsPrivate
         self.networks = networks
@@ -43,7 +42,7 @@ package struct AddressPolicy: Sendable {
 
     /// nil = allowed.
     ///
-    /// - Parameter host: the name from the URL that led to the address.
+    /// - `host`: the name from the URL that led to the address.
     package func refusal(of address: IPAddress, host: String? = nil) -> Refusal? {
         if let host, !hosts.isEmpty, hosts.contains(Self.plain(host)) { return nil }
         let inner = address.embeddedIPv4

@@ -1,7 +1,7 @@
 // Reads the cron grammar of contract schedules.md §3.
 
 extension CronExpression {
-    /// - Parameter now: the expression must match within five years from here.
+    /// - `now`: the expression must match within five years from here.
     package init(_ text: String, now: Timestamp) throws(Fault) {
         try self.init(parsing: text)
         if next(after: now) == nil { throw Fault(text: "no match within five years: \(self.text)") }

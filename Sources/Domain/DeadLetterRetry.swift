@@ -4,7 +4,7 @@ extension PublishRequest {
     /// The record of the new message: that of the dead letter with what the request's headers say otherwise. It is
     /// created now; delay and deduplication are not repeated.
     ///
-    /// - Parameter body: only looked at where the headers ask to hide it.
+    /// - `body`: only looked at where the headers ask to hide it.
     /// - Returns: the record and when it is due.
     package static func retry(
         of record: MessageRecord, body: [UInt8], headers: [HeaderField], context: PublishContext

@@ -16,7 +16,7 @@ package enum Deduplication: Sendable, Hashable {
     /// The name the id is kept under in Redis. Endpoints of a topic have one each; schedules have theirs, since their
     /// answer is another.
     ///
-    /// - Parameter endpoint: the URL of the endpoint, for a topic.
+    /// - `endpoint`: the URL of the endpoint, for a topic.
     package func key(of request: PublishRequest, endpoint: String? = nil) -> String {
         var hash = SHA256()
         func add(_ bytes: some Sequence<UInt8>) {

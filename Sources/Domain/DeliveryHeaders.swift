@@ -5,9 +5,8 @@ package enum DeliveryHeaders {
 
     /// Forwarded ones first, ours after them; ours win, except that `User-Agent` may be replaced.
     ///
-    /// - Parameters:
-    ///   - signature: made for this very attempt.
-    ///   - region: empty or nil sends no header.
+    /// - `signature`: made for this very attempt.
+    /// - `region`: empty or nil sends no header.
     package static func list(for message: Message, signature: String, region: String?) -> [HeaderField] {
         let record = message.record
         var fields: [HeaderField] = []

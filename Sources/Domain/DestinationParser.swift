@@ -16,7 +16,7 @@ package struct ParsedDestination: Sendable {
 }
 
 package enum DestinationParser {
-    /// - Parameter remainder: everything after `/v2/publish/`, query included.
+    /// - `remainder`: everything after `/v2/publish/`, query included.
     package static func parse(
         remainder: some StringProtocol, limits: Limits = Limits()
     ) throws(RequestError) -> ParsedDestination {

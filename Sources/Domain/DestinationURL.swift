@@ -5,7 +5,7 @@ package enum DestinationURL {
     /// be sent and are percent-encoded, so that what is stored is what is delivered and signed; nil where the text does not begin with
     /// a scheme of ours.
     ///
-    /// - Parameter mended: accept one slash after the scheme as two, because proxies merge them in paths.
+    /// - `mended`: accept one slash after the scheme as two, because proxies merge them in paths.
     package static func read(
         _ bytes: [UInt8], mended: Bool, maxBytes: Int
     ) throws(RequestError) -> String? {

@@ -115,7 +115,7 @@ package enum GateChange: Sendable, Hashable {
 
     /// The verb of a flow key's path; nil for one that is unknown.
     ///
-    /// - Parameter query: decoded pairs in their order.
+    /// - `query`: decoded pairs in their order.
     package static func read(verb: String, query: [HeaderField]) throws(RequestError) -> GateChange? {
         func number(_ name: String) throws(RequestError) -> Int64? {
             guard let text = query.first(where: { $0.name == name })?.value else { return nil }

@@ -42,7 +42,7 @@ package struct ListQuery: Sendable {
         }
     }
 
-    /// - Parameter pairs: decoded names and values in their order.
+    /// - `pairs`: decoded names and values in their order.
     package static func read(
         _ pairs: [HeaderField], of subject: Subject, limits: Limits = Limits()
     ) throws(RequestError) -> ListQuery {

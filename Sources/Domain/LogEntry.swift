@@ -38,7 +38,7 @@ package struct LogDetail: Sendable, Hashable {
 
     /// The JSON text of a failed attempt.
     ///
-    /// - Parameter mostBytes: of the headers; those that do not fit are left out.
+    /// - `mostBytes`: of the headers; those that do not fit are left out.
     package static func encode(_ outcome: Outcome, error: String, mostBytes: Int) -> [UInt8] {
         var json = JSONText()
         json.object { json in
@@ -110,7 +110,7 @@ package struct LogEntry: Sendable {
 
     package init(event: MessageEvent, record: MessageRecord?) { (self.event, self.record) = (event, record) }
 
-    /// - Parameter limits: a message without a timeout of its own has the server's.
+    /// - `limits`: a message without a timeout of its own has the server's.
     package func write(to json: inout JSONText, limits: Limits, trimBody: Int?) {
         func trimmed(_ bytes: [UInt8]) -> [UInt8] { trimBody.map { Array(bytes.prefix($0)) } ?? bytes }
         json.object { json in

@@ -26,7 +26,7 @@ package enum MessageView {
 
     /// Contract dlq.md §1.
     ///
-    /// - Parameter trimBody: bytes that bodies are cut to.
+    /// - `trimBody`: bytes that bodies are cut to.
     package static func write(
         _ message: Message, dead: DeadLetter, to json: inout JSONText, _ trimBody: Int? = nil
     ) {

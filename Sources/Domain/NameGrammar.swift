@@ -8,7 +8,7 @@ package enum NameGrammar {
         !name.isEmpty && name.count <= longest && name.allSatisfy(isAllowed)
     }
 
-    /// - Parameter kind: what the name names, for the error's text: "queue", "topic".
+    /// - `kind`: what the name names, for the error's text: "queue", "topic".
     package static func check(_ name: String, kind: String) throws(RequestError) {
         guard !name.isEmpty, name.utf8.allSatisfy(isAllowed) else {
             throw .badRequest("invalid \(kind) name: only letters, digits, '-', '_' and '.' are allowed")

@@ -27,10 +27,9 @@ package struct NextStep: Sendable, Hashable {
         self.asCancelled = asCancelled
     }
 
-    /// - Parameters:
-    ///   - now: the end of the attempt; retries count from it.
-    ///   - dlqId: the id the dead letter gets if this was the last attempt, `<unix ms>-<sequence>`. Chosen before the
-    ///     script runs because the failure callback names it.
+    /// - `now`: the end of the attempt; retries count from it.
+    /// - `dlqId`: the id the dead letter gets if this was the last attempt, `<unix ms>-<sequence>`. Chosen before the
+    ///   script runs because the failure callback names it.
     package static func after(
         _ outcome: Outcome, of message: Message, at now: Timestamp, dlqId: String, limits: Limits = Limits(),
         callbackFormat: CallbackFormat = .observed

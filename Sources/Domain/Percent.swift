@@ -55,7 +55,8 @@ package enum Percent {
         return String(decoding: encoded, as: UTF8.self)
     }
 
-    /// Never legal in a URL: blank, controls, what is not ASCII, and ``"<>\^`{|}`` (contract publish.md §2).
+    /// Never legal in a URL: blank, controls, what is not ASCII, and any of quote, angle bracket,
+    /// backslash, caret, backtick, brace and bar (contract publish.md §2).
     package static func isIllegalInURL(_ byte: UInt8) -> Bool {
         switch byte {
         case 0x00...0x20, 0x7F...0xFF: true

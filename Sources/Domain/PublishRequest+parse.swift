@@ -3,10 +3,9 @@
 extension PublishRequest {
     /// Throws 400 for anything malformed, 412 over a limit, 413 for a body over it.
     ///
-    /// - Parameters:
-    ///   - headers: all headers of the request in their order.
-    ///   - query: configuration from the query, as `DestinationParser` cut it out.
-    ///   - topicDefaults: default headers of the topic, the weakest level.
+    /// - `headers`: all headers of the request in their order.
+    /// - `query`: configuration from the query, as `DestinationParser` cut it out.
+    /// - `topicDefaults`: default headers of the topic, the weakest level.
     package static func parse(
         destination: Destination, headers: [HeaderField], query: [HeaderField] = [],
         topicDefaults: HeaderMap? = nil, body: [UInt8], context: PublishContext

@@ -40,7 +40,7 @@ package struct RateLimit: Sendable, Hashable {
 extension RequestError {
     /// Clients tell the kinds apart by the names of the headers: those of one must not stand on the other.
     ///
-    /// - Parameter reset: when the window ends.
+    /// - `reset`: when the window ends.
     package static func rateLimited(_ kind: RateLimit.Kind, limit: Int64, left: Int64, reset: Timestamp) -> RequestError
     {
         let prefix = kind == .burst ? "Burst-RateLimit-" : "RateLimit-"

@@ -39,7 +39,7 @@ package struct RetryDelayExpression: Sendable, Hashable {
     /// Milliseconds, rounded down, between 0 and `longest`; nil where the result is infinite or not a number, which
     /// means the default backoff.
     ///
-    /// - Parameter retried: 0 for the first retry.
+    /// - `retried`: 0 for the first retry.
     package func evaluate(retried: Int, longest: Int64 = 86_400_000) -> Int64? {
         let value = run(retried: Double(retried))
         guard let value, value.isFinite else { return nil }

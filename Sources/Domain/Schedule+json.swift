@@ -53,9 +53,8 @@ extension Schedule {
         (try? CronExpression(cron, now: now))?.next(after: now) ?? next
     }
 
-    /// - Parameters:
-    ///   - fields: of the hash, as text names and bytes.
-    ///   - states: message ids and how they stand.
+    /// - `fields`: of the hash, as text names and bytes.
+    /// - `states`: message ids and how they stand.
     package static func decode(
         id: String, fields: [String: [UInt8]], states: [(id: String, state: String)] = []
     ) throws(JSONError) -> Schedule {

@@ -30,7 +30,7 @@ package struct SignatureVerifier: Sendable {
 
     /// Throws the first check that fails: form, key (current, then next), issuer, URL, time, body.
     ///
-    /// - Parameter url: nil where the receiver does not know under which URL it was called.
+    /// - `url`: nil where the receiver does not know under which URL it was called.
     package func verify(_ token: String, url: String?, body: [UInt8], now: Timestamp) throws(Fault) {
         let parts = token.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 3, let payload = Base64.decode(parts[1]), let code = Base64.decode(parts[2]) else {

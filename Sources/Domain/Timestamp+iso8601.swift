@@ -10,7 +10,7 @@ extension Timestamp {
 
     /// `2027-03-14T03:00:00-04:00`, or with `Z` for an offset of 0 where `zulu`.
     ///
-    /// - Parameter offset: seconds east of UTC.
+    /// - `offset`: seconds east of UTC.
     package func iso8601(offset: Int64, zulu: Bool = false) -> String {
         if zulu, offset == 0 { return text(offset: 0) + "Z" }
         let minutes = offset.magnitude / 60

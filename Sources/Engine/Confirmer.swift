@@ -28,7 +28,7 @@ package final class Confirmer: Sendable {
     private let root: String
     private let state = Mutex(State())
 
-    /// - Parameter redis: a connection that nobody else uses.
+    /// - `redis`: a connection that nobody else uses.
     package init(redis: any RedisCommands, root: String) { (self.redis, self.root) = (redis, root) }
 
     /// Whether Redis syncs its append-only file before it answers. False also where it does not tell: CONFIG may be

@@ -13,7 +13,7 @@ package enum CurlSender {
     private static let pause = Duration.milliseconds(200)
     private static let longestWait = Duration.seconds(60)
 
-    /// - Parameter literals: judges the hosts of URLs as they are written, where a proxy hides the addresses.
+    /// - `literals`: judges the hosts of URLs as they are written, where a proxy hides the addresses.
     package static func sender(_ curl: CurlClient, limits: Limits, literals: AddressPolicy? = nil) -> Sender {
         { delivery in
             if let literals, let authority = URLAuthority(ofURL: delivery.url),

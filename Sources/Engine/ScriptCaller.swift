@@ -76,7 +76,7 @@ package struct ScriptCaller: Sendable {
     /// Sends the call again until it is answered or `deadline` has passed. Redis being away, loading or read-only is
     /// waited out; any other error reply ends it.
     ///
-    /// - Parameter root: the key it works on where that is not the root of messages.
+    /// - `root`: the key it works on where that is not the root of messages.
     package func untilAnswered(
         _ script: Script, _ arguments: [RedisPart], root: String? = nil, deadline: ContinuousClock.Instant
     ) async throws(StoreError) -> [RedisValue] {

@@ -80,9 +80,8 @@ extension Store {
         }
     }
 
-    /// - Parameters:
-    ///   - maxInFlight: of a node, as all of them are taken to be configured.
-    ///   - laneShare: the same.
+    /// - `maxInFlight`: of a node, as all of them are taken to be configured.
+    /// - `laneShare`: the same.
     package func whyWaiting(
         _ id: String, maxInFlight: Int, laneShare: Double
     ) async throws(StoreError) -> WaitReason {

@@ -21,7 +21,7 @@ package struct DeadLetterRetry: Sendable {
 }
 
 extension Store {
-    /// - Parameter withBodies: false leaves out the bodies of message and answer.
+    /// - `withBodies`: false leaves out the bodies of message and answer.
     package func deadLetter(_ dlqId: String, withBodies: Bool = true) async throws(StoreError) -> StoredDeadLetter? {
         let reply = try await read(
             RedisCommand(
@@ -73,7 +73,7 @@ extension Store {
 
     /// One page of those that pass; `more` where the list may go on behind the last row.
     ///
-    /// - Parameter mostBytes: of their records and bodies; then the page ends before `count`.
+    /// - `mostBytes`: of their records and bodies; then the page ends before `count`.
     package func deadRows(_ query: ListQuery, mostBytes: Int = .max) async throws -> (rows: [ListRow], more: Bool) {
         let most = query.count ?? Int.max
         var rows: [ListRow] = []
@@ -127,7 +127,7 @@ extension Store {
 
     /// Makes the new messages and removes the dead letters, each in one step.
     ///
-    /// - Parameter all: where one of the items is gone, nothing is done.
+    /// - `all`: where one of the items is gone, nothing is done.
     package func retryDead(_ items: [DeadLetterRetry], all: Bool) async throws(StoreError) -> RetryResult {
         var done: [RetryStatus] = []
         while done.count < items.count {

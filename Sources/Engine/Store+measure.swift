@@ -24,7 +24,7 @@ package struct StoreGauges: Sendable, Equatable {
     /// By all nodes together.
     package var held: [LaneKind: Int64]
 
-    /// - Parameter page: a registry of this page alone: what is not known now does not stand on it.
+    /// - `page`: a registry of this page alone: what is not known now does not stand on it.
     package func write(to page: PrometheusRegistry, now: Timestamp) {
         func gauge(_ name: String, _ lane: String, _ value: Int64) {
             Meter(label: name, dimensions: [("lane", lane)], factory: page).set(value)

@@ -17,7 +17,7 @@ extension Store {
 
     /// Creates the schedule or replaces all of one under its id.
     ///
-    /// - Parameter dedup: what its deduplication id is kept under; nil without one.
+    /// - `dedup`: what its deduplication id is kept under; nil without one.
     package func putSchedule(_ schedule: Schedule, dedup: String? = nil) async throws(StoreError) -> PutResult {
         let reply = try await scripts.untilAnswered(
             Scripts.schedulePut,

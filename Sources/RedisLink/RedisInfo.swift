@@ -3,7 +3,7 @@
 package struct RedisInfo: Sendable {
     private var fields: [String: String] = [:]
 
-    /// - Parameter sections: of INFO; an unknown one is empty.
+    /// - `sections`: of INFO; an unknown one is empty.
     package init(of redis: any RedisCommands, sections: [String]) async throws(RedisError) {
         for section in sections {
             let text = try await redis.send(RedisCommand("INFO", section)).string ?? ""
