@@ -6,13 +6,21 @@ package enum Lane {
     /// `queue:<name>`, `flow:<key>`, `topic:<name>:<hash of the endpoint>` or `host:<host[:port]>`: the first that
     /// applies. Holds no blank, so that a place is two words.
     package static func name(of record: MessageRecord) -> String {
-        if let queue = record.queue { return "queue:\(queue)" }
-        if let flowControl = record.flowControl { return "flow:\(flowPart(flowControl.key))" }
-        if let topic = record.topic { return "topic:\(topic):\(hash(record.url))" }
+        if let queue = record.queue { return name(ofQueue: queue) }
+        if let flowControl = record.flowControl { return name(ofFlowKey: flowControl.key) }
+        if let topic = record.topic { return name(ofTopic: topic, endpoint: record.url) }
         guard let host = URLAuthority(ofURL: record.url)?.lane else { return "host:\(hash(record.url))" }
         let isPlain = host.utf8.count <= 255 && host.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
         return "host:\(isPlain ? host : hash(host))"
     }
+
+    package static func name(ofQueue queue: String) -> String { "queue:\(queue)" }
+    package static func name(ofFlowKey key: String) -> String { "flow:\(flowPart(key))" }
+
+    /// - Parameters:
+    ///   - topic: its name.
+    ///   - url: the endpoint's.
+    package static func name(ofTopic topic: String, endpoint url: String) -> String { "topic:\(topic):\(hash(url))" }
 
     /// How a flow key stands in the names of keys: itself where it is short and plain, else `#` and a hash.
     package static func flowPart(_ key: String) -> String {

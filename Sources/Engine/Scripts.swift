@@ -33,6 +33,7 @@ package enum Scripts {
     package static let measure = load("measure", PackageResources.measure_lua)
     package static let statsAdd = load("stats_add", PackageResources.stats_add_lua)
     package static let statsRead = load("stats_read", PackageResources.stats_read_lua)
+    package static let lanes = load("lanes", PackageResources.lanes_lua)
     package static let why = load("why", PackageResources.why_lua)
     package static let collect = load("collect", PackageResources.collect_lua)
 

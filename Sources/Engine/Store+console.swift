@@ -80,6 +80,23 @@ extension Store {
         }
     }
 
+    /// What waits in each lane, in the order asked for, and when the one whose turn is next was due.
+    package func waiting(in lanes: [String]) async throws(StoreError) -> [(count: Int64, due: Timestamp?)] {
+        var found: [(count: Int64, due: Timestamp?)] = []
+        var rest = lanes[...]
+        while !rest.isEmpty {
+            let reply = try await scripts.untilAnswered(
+                Scripts.lanes, rest.prefix(100).map { .text($0) }, deadline: .now + settings.storeTimeout)
+            for value in reply.dropFirst() {
+                let row = value.array ?? []
+                let due = row.last?.string.flatMap { Int64($0) }
+                found.append((row.first?.int64 ?? 0, due.map { Timestamp(milliseconds: $0) }))
+            }
+            rest = rest.dropFirst(100)
+        }
+        return found
+    }
+
     /// - `maxInFlight`: of a node, as all of them are taken to be configured.
     /// - `laneShare`: the same.
     package func whyWaiting(

@@ -36,6 +36,27 @@ extension Store {
         return LogPage(entries: entries, next: next)
     }
 
+    /// When what happened that passes, newest first, `most` events looked at.
+    ///
+    /// - Returns: the events' times and states, and how far back was looked where there is more.
+    package func logTimes(
+        _ query: ListQuery, most: Int
+    ) async throws -> (events: [(time: Timestamp, state: LogState)], reached: Timestamp?) {
+        if query.filter.selectsNothing { return ([], nil) }
+        var query = query
+        query.order = .latestFirst
+        query.count = Self.pageEvents
+        var events: [(time: Timestamp, state: LogState)] = []
+        var reached: Timestamp?
+        try await scanOrFollow(query, atMost: most) { entry in
+            events.append((entry.event.time, entry.event.state))
+            return true
+        } cutOff: { ref in
+            reached = Int64(ref.prefix { $0 != "-" }).map { Timestamp(milliseconds: $0) }
+        }
+        return (events, reached)
+    }
+
     /// The same without bodies, one list for each message whose latest event passes, newest message first.
     package func groupedLog(_ query: ListQuery) async throws -> (messages: [[LogEntry]], next: String?) {
         if query.filter.selectsNothing { return ([], nil) }
@@ -101,12 +122,15 @@ extension Store {
     /// Hands over the events that pass, in order, until `visit` answers false. Ids that are named are followed back
     /// through their own histories; everything else means a walk through the log.
     private func scanOrFollow(
-        _ query: ListQuery, _ visit: (LogEntry) async throws -> Bool, cutOff: (String) -> Void = { _ in }
+        _ query: ListQuery, atMost most: Int = mostScanned, _ visit: (LogEntry) async throws -> Bool,
+        cutOff: (String) -> Void = { _ in }
     ) async throws {
         var query = query
         let oldest = clock.now.milliseconds - settings.logRetention.milliseconds
         query.from = max(query.from ?? oldest, oldest)
-        guard let ids = query.filter.onlyMessageIDs else { return try await scan(query, visit, cutOff: cutOff) }
+        guard let ids = query.filter.onlyMessageIDs else {
+            return try await scan(query, atMost: most, visit, cutOff: cutOff)
+        }
         let (from, to) = query.range
         var found: [LogEntry] = []
         for id in ids {
@@ -124,7 +148,7 @@ extension Store {
     }
 
     private func scan(
-        _ query: ListQuery, _ visit: (LogEntry) async throws -> Bool, cutOff: (String) -> Void
+        _ query: ListQuery, atMost most: Int, _ visit: (LogEntry) async throws -> Bool, cutOff: (String) -> Void
     ) async throws {
         var cursor = ""
         if case .behind(let ref) = query.cursor { cursor = ref }
@@ -146,7 +170,7 @@ extension Store {
                 guard try await visit(entry) else { return }
             }
             guard reply[1].int64 == 1 else { return }
-            if scanned >= Self.mostScanned { return cutOff(cursor) }
+            if scanned >= most { return cutOff(cursor) }
         }
     }
 

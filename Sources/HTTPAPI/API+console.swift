@@ -3,29 +3,14 @@
 
 import Domain
 import Engine
-import Synchronization
-
-/// How many live tails one process serves at once.
-final class Tails: Sendable {
-    static let most = 32
-    private let open = Mutex(0)
-
-    func enter() -> Bool {
-        open.withLock { open in
-            guard open < Self.most else { return false }
-            open += 1
-            return true
-        }
-    }
-
-    func leave() { open.withLock { $0 -= 1 } }
-}
 
 extension API {
     private static let consolePath = "/console/api/"
     /// Rows of one page of live messages, and rows looked at for it and for a count.
     private static let pageRows = 100
     private static let mostScanned = 20_000
+    /// Lanes of one answer: a script looks at a hundred in a millisecond or two.
+    private static let mostLanes = 5_000
 
     /// Nil for a path that is not the console's.
     func consoleData(
@@ -43,6 +28,8 @@ extension API {
         case "messages": response = try await liveMessages(request)
         case "count": response = try await countMatching(request)
         case "why": response = try await why(request)
+        case "lanes": response = try await lanes(request)
+        case "histogram": response = try await histogram(request)
         case "tail": response = try tail(request)
         case "check": response = try check(request)
         default: throw .routeNotFound
@@ -209,55 +196,42 @@ extension API {
         return APIResponse(json: json.bytes)
     }
 
-    /// Server-sent events: log entries from now on, with the filters of the log.
-    private func tail(_ request: APIRequest) throws(RequestError) -> APIResponse {
-        var query = try ListQuery.read(
-            try Self.textQuery(request.target), of: .log(defaultCount: 200), limits: settings.limits)
-        query.order = .earliestFirst
-        query.count = 200
-        query.cursor = .time(store.clock.now.milliseconds)
-        guard tails.enter() else {
-            throw RequestError(status: 503, text: "\(Tails.most) live tails are open already: close one")
-        }
-        let (stream, parts) = AsyncStream.makeStream(of: [UInt8].self, bufferingPolicy: .bufferingOldest(64))
-        let (tails, following) = (tails, query)
-        let task = Task {
-            await follow(following, into: parts)
-            parts.finish()
-        }
-        parts.onTermination = { _ in
-            task.cancel()
-            tails.leave()
-        }
-        var response = APIResponse(text: "", type: "text/event-stream")
-        response.headers.append(("X-Accel-Buffering", "no"))
-        response.stream = stream
-        return response
-    }
-
-    /// Looks for new entries twice a second until the reader is gone; a comment now and then finds out that it is.
-    private func follow(_ query: ListQuery, into parts: AsyncStream<[UInt8]>.Continuation) async {
-        var query = query
-        var quiet = 0
-        parts.yield(Array(": open\n\n".utf8))
-        while !Task.isCancelled {
-            var bytes: [UInt8] = []
-            let page = try? await store.log(query)
-            for entry in page?.entries ?? [] {
-                var json = JSONText(capacity: 1024)
-                entry.write(to: &json, limits: settings.limits, trimBody: 200)
-                bytes += Array("data: ".utf8) + json.bytes + Array("\n\n".utf8)
-                query.cursor = .behind(entry.event.ref)
+    /// What waits in lanes and since when, of the queues, flow keys and endpoints asked for: `queueName`, `flowControlKey`
+    /// and `topicName`, each as often as wanted.
+    private func lanes(_ request: APIRequest) async throws(RequestError) -> APIResponse {
+        var asked: [(kind: String, name: String, lanes: [String])] = []
+        for (kind, name) in try Self.textQuery(request.target) {
+            switch kind {
+            case "queueName": asked.append((kind, name, [Lane.name(ofQueue: name)]))
+            case "flowControlKey": asked.append((kind, name, [Lane.name(ofFlowKey: name)]))
+            case "topicName":
+                let topic = try await stored { try await store.topic(name) }
+                asked.append((kind, name, (topic?.endpoints ?? []).map { Lane.name(ofTopic: name, endpoint: $0.url) }))
+            default: throw .unknownParameter(kind)
             }
-            quiet = bytes.isEmpty ? quiet + 1 : 0
-            if quiet == 20 {
-                bytes = Array(": quiet\n\n".utf8)
-                quiet = 0
-            }
-            // A reader that does not keep up loses its tail, not the server its memory.
-            if !bytes.isEmpty, case .dropped = parts.yield(bytes) { return }
-            try? await Task.sleep(for: .milliseconds(500))
         }
+        let names = asked.flatMap(\.lanes)
+        guard names.count <= Self.mostLanes else {
+            throw .badRequest("too many lanes: \(Self.mostLanes) at most, these are \(names.count)")
+        }
+        let found = try await stored { try await store.waiting(in: names) }
+        var at = 0
+        var json = JSONText(capacity: 96 * asked.count + 16)
+        json.object { json in
+            json.key("lanes")
+            json.array { json in
+                for item in asked {
+                    let lanes = found.dropFirst(at).prefix(item.lanes.count)
+                    at += item.lanes.count
+                    json.object { json in
+                        json.field(item.kind, item.name)
+                        json.field("waiting", lanes.reduce(0) { $0 + $1.count })
+                        if let oldest = lanes.compactMap(\.due).min() { json.field("oldestDue", oldest) }
+                    }
+                }
+            }
+        }
+        return APIResponse(json: json.bytes)
     }
 
     /// `{"signature":…,"url"?:…,"body"?:…}`: which check of a receiver would fail.

@@ -237,6 +237,23 @@ def main():
         browser.js("document.querySelector('#ask-parallelism').value = '3'")
         browser.confirm("Pin tenant-acme")
         browser.wait("document.querySelector('tbody').textContent.includes('of 3 at once')")
+        browser.click("Edit pin…")
+        browser.wait("document.querySelector('dialog').open && document.querySelector('#ask-parallelism').value === '3'")
+        browser.js("document.querySelector('#ask-parallelism').value = '4'")
+        browser.confirm("Pin tenant-acme")
+        browser.wait("document.querySelector('tbody').textContent.includes('of 4 at once')")
+        browser.click("Unpin")
+        browser.wait("![...document.querySelectorAll('tbody button')].some(b => b.textContent === 'Unpin')")
+        # Two use up its rate and wait; the counts anew, one goes.
+        for _ in range(2):
+            call("POST", roost.url + "/v2/publish/" + sink.url + "/f", headers={"Upstash-Flow-Control-Key": "tenant-acme", "Upstash-Flow-Control-Value": "rate=1, period=1h"}, body=b"f")
+        browser.go("topics", "Topics")
+        browser.go("flows", "Flow control")
+        browser.wait("/ago|now/.test(document.querySelector('tbody [data-label=\"Oldest due\"]')?.textContent)")
+        seen = len([x for x in sink.wait(lambda r: True) if x["path"] == "/f"])
+        browser.click("Reset counts…")
+        browser.confirm("Reset the counts of tenant-acme?")
+        sink.wait(lambda r: sum(x["path"] == "/f" for x in r) == seen + 1)
         browser.go("schedules", "Schedules")
         browser.click("Pause")
         browser.wait("document.querySelector('tbody .state.paused')")
@@ -249,6 +266,17 @@ def main():
         browser.click("Delete all 4…")
         browser.confirm("Delete 4 dead letters?")
         browser.wait("document.querySelector('main').textContent.includes('0 match.')")
+        # The log over time: all that matches is in the bars, and a click narrows the range to one of them.
+        browser.go("logs?state=FAILED", "Logs")
+        browser.wait("document.querySelector('.plot svg')?.getAttribute('aria-label').includes(': 4 failed;')")
+        browser.js("document.querySelectorAll('.column')[59].dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+        browser.wait("location.hash.includes('fromDate=') && location.hash.includes('toDate=') && document.querySelector('[name=fromDate]')?.value")
+        browser.go("logs?state=FAILED&toDate=1000", "Logs")
+        browser.wait("document.querySelector('main').textContent.includes('Nothing matches.')")
+        browser.go("messages", "Messages")
+        browser.js("document.querySelector('[name=fromDate]').value = '2000-01-01T00:00:00'; document.querySelector('[name=toDate]').value = '2000-01-02T00:00:00'")
+        browser.click("Show")
+        browser.wait("location.hash.includes('toDate=946') && document.querySelector('.empty')")
         # Live tail.
         browser.go("logs", "Logs")
         browser.click("Live tail")
@@ -261,7 +289,12 @@ def main():
         browser.fill("destination", sink.url + "/form")
         browser.fill("headers", "X-Tenant: acme")
         browser.fill("body", "it's me")
+        browser.js("for (const d of document.querySelectorAll('main details')) d.open = true")
+        browser.fill("Callback-", sink.url + "/form-back")
+        browser.fill("Callback-delay", "0s")
+        browser.fill("Callback-headers", "X-From: form")
         line = browser.js("document.querySelector('main pre').textContent")
+        assert "Upstash-Callback-Forward-X-From: form" in line and "Upstash-Callback-Delay: 0s" in line, line
         browser.js("document.querySelector('main button[type=submit]').click()")
         browser.wait("document.querySelector('main .good a')")
         request = sink.wait(lambda r: [x for x in r if x["path"] == "/form"])
@@ -270,6 +303,8 @@ def main():
         done = subprocess.run(["bash", "-c", line], env={**os.environ, "QSTASH_TOKEN": TOKEN}, capture_output=True, text=True)
         assert "messageId" in done.stdout, (line, done.stderr)
         sink.wait(lambda r: sum(x["path"] == "/form" for x in r) == 2)
+        back = sink.wait(lambda r: [x for x in r if x["path"] == "/form-back"])
+        assert next(x for x in back if x["path"] == "/form-back")["headers"].get("X-From") == "form"
         # The checker: a real signature, then another body.
         browser.go("keys", "Keys")
         browser.fill("signature", first["headers"]["Upstash-Signature"])
@@ -290,6 +325,22 @@ def main():
             browser.do("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
         assert browser.js("document.activeElement.id") == "skip"
         assert not browser.faults, browser.faults
+        # The server goes away and comes again: the tail goes on, with nothing lost and nothing twice.
+        browser.go("logs", "Logs")
+        browser.click("Live tail")
+        browser.wait("document.querySelector('.empty')")
+        call("POST", roost.url + "/v2/publish/" + sink.url + "/before", body=b"t")
+        browser.wait("[...document.querySelectorAll('tbody tr')].some(r => r.textContent.includes('/before') && r.textContent.includes('DELIVERED'))")
+        port = roost.url.rsplit(":", 1)[1]
+        assert roost.stop() == 0, roost.output()
+        browser.wait("document.querySelector('main').textContent.includes('The connection broke.')")
+        roost = Roost("dev", "--data=" + folder, port=int(port))
+        call("POST", roost.url + "/v2/publish/" + sink.url + "/after", body=b"t")
+        browser.wait("[...document.querySelectorAll('tbody tr')].some(r => r.textContent.includes('/after') && r.textContent.includes('DELIVERED'))")
+        rows = browser.js("[...document.querySelectorAll('tbody tr')].map(r => r.textContent).filter(t => /before|after/.test(t)).map(t => t.replace(/^.*Z/, '')).length")
+        assert rows == 6, rows
+        browser.click("Stop the tail")
+        browser.faults.clear()  # refused connections while the server was away
         # Behind a prefix; another origin, so the token is asked for unless dev gives it.
         proxy = Prefix(roost.url)
         browser.open(proxy.url + "/console")

@@ -108,6 +108,47 @@ import Testing
         #expect(Set(first.ids + second.ids).count == 130)
     }
 
+    @Test func lanesTellWhatWaitsAndSinceWhen() async throws {
+        let front = try await APITests.Front()
+        _ = await front.call("POST", "/v2/queues", body: #"{"queueName":"q","paused":true}"#)
+        for _ in 0..<2 { _ = await front.call("POST", "/v2/enqueue/q/https://example.com/b", body: "x") }
+        let limited = [("Upstash-Flow-Control-Key", "a key"), ("Upstash-Flow-Control-Value", "rate=1")]
+        _ = await front.call("POST", "/v2/publish/https://example.com/f", limited, body: "x")
+        let endpoints = #"{"endpoints":[{"url":"https://example.com/1"},{"url":"https://example.com/2"}]}"#
+        _ = await front.call("POST", "/v2/topics/t/endpoints", body: endpoints)
+        _ = await front.call("POST", "/v2/publish/t", body: "x")
+        let target = "/console/api/lanes?queueName=q&flowControlKey=a%20key&topicName=t&queueName=none"
+        let body = await front.call("GET", target, token: "read").body
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any])
+        let lanes = try #require(object["lanes"] as? [[String: Any]])
+        #expect(lanes.map { $0["waiting"] as? Int } == [2, 1, 2, 0])
+        let now = Int(Date().timeIntervalSince1970 * 1000)
+        for lane in lanes.prefix(3) { #expect(abs((lane["oldestDue"] as? Int ?? 0) - now) < 60_000) }
+        #expect(lanes[3]["oldestDue"] == nil)
+        #expect(await front.call("GET", "/console/api/lanes?other=1").status == 400)
+    }
+
+    @Test func theHistogramCountsWhatTheFiltersLetThrough() async throws {
+        let front = try await APITests.Front()
+        for path in ["a", "a", "b"] {
+            _ = await front.call(
+                "POST", "/v2/publish/https://example.com/\(path)", [("Upstash-Delay", "1h")], body: "x")
+        }
+        func histogram(_ query: String) async throws -> [String: Any] {
+            let body = await front.call("GET", "/console/api/histogram?\(query)", token: "read").body
+            return try #require(try JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any])
+        }
+        let all = try await histogram("bars=7")
+        let bars = try #require(all["bars"] as? [[String: Any]])
+        #expect(bars.count == 7 && bars.reduce(0) { $0 + ($1["CREATED"] as? Int ?? 0) } == 3 && all["reached"] == nil)
+        #expect(try await histogram("url=https://example.com/a")["events"] as? Int == 2)
+        let to = try #require(all["to"] as? Int)
+        let later = try await histogram("fromDate=\(to + 60_000)&toDate=\(to + 120_000)")
+        #expect(later["events"] as? Int == 0 && later["from"] as? Int == to + 60_000)
+        #expect(await front.call("GET", "/console/api/histogram?bars=0").status == 400)
+        #expect(await front.call("GET", "/console/api/histogram?fromDate=x").status == 400)
+    }
+
     @Test func plotsAreKeptInRedisForAWhile() async throws {
         let front = try await APITests.Front()
         let store = front.redis.store()
@@ -150,6 +191,19 @@ import Testing
         let text = await answer
         #expect(text.contains("text/event-stream") && text.contains("example.com/tailed"))
         #expect(text.hasSuffix("0\r\n\r\n"))
+        // Who comes again behind the first event gets it no second time, and the next one at once.
+        let ids = text.split(separator: "\n").filter { $0.hasPrefix("id: ") }.map { $0.dropFirst(4) }
+        let first = try #require(ids.first)
+        let again = await front.api.respond(
+            to: APIRequest(
+                method: "GET", target: "/console/api/tail?cursor=\(first)", headers: [("Authorization", "Bearer read")])
+        )
+        var seen = ""
+        for await part in try #require(again.stream) {
+            seen += String(decoding: part, as: UTF8.self)
+            if seen.contains("id: ") { break }
+        }
+        #expect(!seen.contains("id: \(first)\n") && seen.contains("id: \(ids[1])\n"))
         // Who goes away makes room for others.
         for _ in 0..<40 {
             let response = await front.api.respond(

@@ -130,11 +130,19 @@ export function field(name, label, attributes = {}, hint) {
   return h('div', { class: 'field' + (attributes.rows ? ' wide' : '') }, h('label', { for: 'f-' + name }, label), input,
     hint && h('small', { id: 'h-' + name }, hint));
 }
+// Times are entered in local time and kept in ms, so that a link means the same everywhere.
+export const range = [{ name: 'fromDate', label: 'From', isTime: true }, { name: 'toDate', label: 'To', isTime: true }];
+function local(ms) {
+  const at = new Date(Number(ms));
+  return isNaN(at) ? '' : new Date(at - at.getTimezoneOffset() * 60e3).toISOString().slice(0, 19);
+}
 export function filters(fields, values, apply) {
+  const isTime = name => fields.find(f => f.name === name)?.isTime;
   const form = h('form', { class: 'filters', role: 'search', onsubmit: event => {
     event.preventDefault();
-    apply(Object.fromEntries([...new FormData(form)].map(([k, v]) => [k, v.trim()]).filter(p => p[1])));
-  } }, fields.map(f => field(f.name, f.label, { ...f.attributes, value: values[f.name] || '' })),
+    apply(Object.fromEntries([...new FormData(form)].map(([k, v]) => [k, v.trim()]).filter(p => p[1])
+      .map(([k, v]) => [k, isTime(k) ? String(new Date(v).getTime()) : v])));
+  } }, fields.map(f => field(f.name, f.label, f.isTime ? { type: 'datetime-local', step: 1, value: values[f.name] ? local(values[f.name]) : '' } : { ...f.attributes, value: values[f.name] || '' })),
   h('div', { class: 'actions' }, h('button', { type: 'submit', class: 'primary' }, 'Show'), button('Clear', () => apply({}))));
   return form;
 }

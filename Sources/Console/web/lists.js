@@ -1,5 +1,5 @@
 // Topics, queues, flow keys, schedules, dead letters, logs.
-import { h, session, call, raw, send, query, time, exact, say, attempt, ask, table, button, state, filters, messageLink, number } from './kit.js';
+import { h, session, call, raw, send, query, time, exact, say, attempt, ask, table, button, state, filters, range, messageLink, number, duration } from './kit.js';
 import { plot } from './plot.js';
 
 const mono = text => h('span', { class: 'mono wrap' }, text);
@@ -14,6 +14,7 @@ async function asked(context, question, action, done) {
 
 export async function topics(context) {
   const all = await call('v2/topics', { signal: context.signal });
+  const lanes = await waits(context, 'topicName', all.map(t => t.name));
   async function add(name) {
     const got = await ask({ title: name ? `Add an endpoint to ${name}` : 'New topic', action: 'Add', fields: [
       ...(name ? [] : [{ name: 'topic', label: 'Topic', required: true }]), { name: 'url', label: 'URL', type: 'url', required: true }, { name: 'name', label: 'Name of the endpoint, if any' }] });
@@ -23,7 +24,8 @@ export async function topics(context) {
   }
   return [h('h1', {}, 'Topics'), h('div', { class: 'actions' }, button('New topic…', () => add(), { kind: 'primary', off: locked() })),
     table('Topics', [
-      { name: 'Topic', cell: t => h('strong', {}, t.name) },
+      { name: 'Topic', cell: t => h('a', { href: '#/messages' + query({ topicName: t.name }) }, t.name) },
+      { name: 'Waiting', kind: 'number', cell: t => lanes.count(t.name) }, { name: 'Oldest due', cell: t => lanes.due(t.name) },
       { name: 'Endpoints', cell: t => h('ul', {}, t.endpoints.map(e => h('li', {}, e.name ? e.name + ': ' : '', mono(e.url), ' ', button('Remove', () => asked(context,
         { title: 'Remove 1 endpoint?', text: `${e.url} from ${t.name}. What was published before is still delivered there.`, action: 'Remove it' },
         () => send('DELETE', `v2/topics/${enc(t.name)}/endpoints`, { endpoints: [{ url: e.url }] }), 'Removed.'), { off: locked(), label: `Remove ${e.url} from ${t.name}` })))) },
@@ -34,17 +36,20 @@ export async function topics(context) {
     ], all, 'No topics. A topic sends one publish to many URLs.')];
 }
 
-// How long the oldest live message of a queue or flow key waits.
-function oldest(filter) {
-  const cell = h('span', {}, button('Show', async () => attempt(async () => {
-    const page = await call('console/api/messages' + query({ ...filter, order: 'earliestFirst' }));
-    cell.replaceChildren(page.messages.length ? time(page.messages[0].createdAt) : 'none');
-  })));
-  return cell;
+// What waits in the lanes of each name and since when; the first thousand names.
+async function waits(context, kind, all) {
+  const found = {};
+  for (let at = 0; at < Math.min(all.length, 1000); at += 40) {
+    const part = all.slice(at, at + 40).map(name => `${kind}=${enc(name)}`).join('&');
+    const answer = await call('console/api/lanes?' + part, { signal: context.signal }).catch(error => { if (error.name === 'AbortError') throw error; });
+    for (const lane of answer?.lanes || []) found[lane[kind]] = lane;
+  }
+  return { count: name => found[name] ? number(found[name].waiting) : '–', due: name => found[name]?.oldestDue ? time(found[name].oldestDue) : '–' };
 }
 
 export async function queues(context) {
   const all = await call('v2/queues', { signal: context.signal });
+  const lanes = await waits(context, 'queueName', all.map(q => q.name));
   async function change(queue) {
     const got = await ask({ title: queue ? `Parallelism of ${queue.name}` : 'New queue', action: 'Save', fields: [
       ...(queue ? [] : [{ name: 'queue', label: 'Queue', required: true }]), { name: 'parallelism', label: 'Messages at once', type: 'number', min: 1, value: queue ? String(queue.parallelism) : '1', required: true }] });
@@ -55,7 +60,7 @@ export async function queues(context) {
       { name: 'Queue', cell: q => h('a', { href: '#/messages' + query({ queueName: q.name }) }, q.name) },
       { name: 'State', cell: q => q.paused ? state('paused') : state('running', 'on') },
       { name: 'Not ended', kind: 'number', cell: q => number(q.lag) }, { name: 'At once', kind: 'number', cell: q => q.parallelism },
-      { name: 'Oldest', cell: q => oldest({ queueName: q.name }) }, { name: 'Changed', cell: q => time(q.updatedAt) },
+      { name: 'Oldest due', cell: q => lanes.due(q.name) }, { name: 'Changed', cell: q => time(q.updatedAt) },
       { name: 'Actions', cell: q => h('div', { class: 'actions' },
         q.paused ? button('Resume', () => act(context, () => send('POST', `v2/queues/${enc(q.name)}/resume`), 'Resumed.'), { off: locked(), label: 'Resume ' + q.name })
           : button('Pause…', () => asked(context, { title: `Pause ${q.name}?`, text: `${number(q.lag)} messages then wait. Attempts in flight end as they do.`, action: 'Pause it', dangerous: false },
@@ -69,10 +74,11 @@ export async function queues(context) {
 export async function flows(context) {
   const all = await call('v2/flowControl' + query({ search: context.values.search }), { signal: context.signal });
   const key = f => f.flowControlKey;
+  const lanes = await waits(context, 'flowControlKey', all.map(key));
   const at = (f, verb) => `v2/flowControl/${enc(key(f))}/${verb}`;
   async function pin(f) {
     const got = await ask({ title: `Pin ${key(f)}`, text: 'Pinned limits hold whatever messages say.', action: 'Pin', fields: [
-      { name: 'parallelism', label: 'At once, empty for as it is', type: 'number', min: 1 }, { name: 'rate', label: 'Starts in a period, empty for as it is', type: 'number', min: 1 }, { name: 'period', label: 'Period in seconds', type: 'number', min: 1 }] });
+      { name: 'parallelism', label: 'At once, empty for as it is', type: 'number', min: 1, value: f.parallelismMax }, { name: 'rate', label: 'Starts in a period, empty for as it is', type: 'number', min: 1, value: f.rateMax }, { name: 'period', label: 'Period in seconds', type: 'number', min: 1, value: f.rateMax && f.ratePeriod }] });
     if (got) await act(context, () => send('POST', at(f, 'pin') + query(got)), 'Pinned.');
   }
   const limit = f => [f.parallelismMax && `${number(f.parallelismCount ?? 0)} of ${number(f.parallelismMax)} at once`, f.rateMax && `${number(f.rateCount ?? 0)} of ${number(f.rateMax)} in ${f.ratePeriod} s`].filter(Boolean).join(', ') || 'no limit';
@@ -82,13 +88,15 @@ export async function flows(context) {
       { name: 'State', cell: f => f.isPaused ? state('paused') : state('running', 'on') },
       { name: 'Waiting', kind: 'number', cell: f => number(f.waitListSize ?? 0) }, { name: 'Limits', cell: limit },
       { name: 'Pinned', cell: f => [f.isPinnedParallelism && 'parallelism', f.isPinnedRate && 'rate'].filter(Boolean).join(', ') || '–' },
-      { name: 'Oldest', cell: f => oldest({ flowControlKey: key(f) }) },
+      { name: 'Oldest due', cell: f => lanes.due(key(f)) },
       { name: 'Actions', cell: f => h('div', { class: 'actions' },
         f.isPaused ? button('Resume', () => act(context, () => send('POST', at(f, 'resume')), 'Resumed.'), { off: locked(), label: 'Resume ' + key(f) })
           : button('Pause…', () => asked(context, { title: `Pause ${key(f)}?`, text: `${number(f.waitListSize ?? 0)} waiting messages stay where they are.`, action: 'Pause it', dangerous: false }, () => send('POST', at(f, 'pause')), 'Paused.'), { off: locked(), label: 'Pause ' + key(f) }),
-        button('Pin…', () => pin(f), { off: locked(), label: 'Pin ' + key(f) }),
-        button('Unpin', () => act(context, () => send('POST', at(f, 'unpin') + '?parallelism=true&rate=true'), 'Unpinned.'), { off: locked(), label: 'Unpin ' + key(f) }),
-        button('Reset rate', () => act(context, () => send('POST', at(f, 'resetRate')), 'A new period begins.'), { off: locked(), label: 'Reset the rate of ' + key(f) })) },
+        button(f.isPinnedParallelism || f.isPinnedRate ? 'Edit pin…' : 'Pin…', () => pin(f), { off: locked(), label: 'Pin ' + key(f) }),
+        (f.isPinnedParallelism || f.isPinnedRate) && button('Unpin', () => act(context, () => send('POST', at(f, 'unpin') + '?parallelism=true&rate=true'), 'Unpinned.'), { off: locked(), label: 'Unpin ' + key(f) }),
+        button('Reset rate', () => act(context, () => send('POST', at(f, 'resetRate')), 'A new period begins.'), { off: locked(), label: 'Reset the rate of ' + key(f) }),
+        button('Reset counts…', () => asked(context, { title: `Reset the counts of ${key(f)}?`, text: 'Its rate and its parallelism are counted from zero: more may run at once until those in flight have ended.', action: 'Reset them', dangerous: false },
+          () => send('POST', at(f, 'reset')), 'Counted from zero.'), { off: locked(), label: 'Reset the counts of ' + key(f) })) },
     ], all, 'No flow keys. They come with the first message that names one.')];
 }
 
@@ -160,7 +168,7 @@ export async function dead(context) {
       context.again();
     });
   }
-  return [h('h1', {}, 'Dead letters'), filters([...names, { name: 'responseStatus', label: 'Last status' }], kept, context.go),
+  return [h('h1', {}, 'Dead letters'), filters([...names, { name: 'responseStatus', label: 'Last status' }, ...range], kept, context.go),
     h('div', { class: 'bar-row' }, h('p', {}, h('strong', {}, many), ' match.'), h('div', { class: 'actions' },
       button(`Retry all ${many}…`, () => all('POST', 'v2/dlq/retry', n => `Retry ${n} dead letters?`, 'Each becomes a new message and leaves this list.', 'Retry', 'retried'), { off: locked() || !found.count }),
       button(`Delete all ${many}…`, () => all('DELETE', 'v2/dlq', n => `Delete ${n} dead letters?`, "It can't be undone.", 'Delete', 'deleted'), { kind: 'danger', off: locked() || !found.count }))),
@@ -183,49 +191,65 @@ const columns = [
   { name: 'Message', cell: e => messageLink(e.messageId) }, { name: 'Destination', cell: e => mono(e.url) },
   { name: 'What', cell: e => [e.responseStatus && `answered ${e.responseStatus}`, e.error].filter(Boolean).join(': ') || '–' },
 ];
-function histogram(logs) {
-  const from = Math.min(...logs.map(e => e.time)), span = Math.max(Math.max(...logs.map(e => e.time)) - from, 1000), bars = 60;
-  const counts = Array(bars).fill(0);
-  for (const e of logs) counts[Math.min(bars - 1, Math.floor((e.time - from) / span * bars))] += 1;
-  return plot('Events shown, over time', 'events', counts.map((_, i) => from + span * i / bars), [{ name: 'events', kind: 'events', values: counts }], true);
+// How the events of the whole range lie in time; a bar narrows the range to its part.
+const kinds = [['failed', 'failed', ['ERROR', 'FAILED']], ['retried or cancelled', 'retried', ['RETRY', 'CANCEL_REQUESTED', 'CANCELED']], ['others', 'delivered', ['CREATED', 'ACTIVE', 'IN_PROGRESS', 'DELIVERED']]];
+function histogram(found, narrow) {
+  const times = found.bars.map(b => b.time), ends = [...times.slice(1), found.to];
+  const series = kinds.map(([name, kind, states]) => ({ name, kind, values: found.bars.map(b => states.reduce((all, s) => all + (b[s] || 0), 0)) }));
+  return [plot(`${number(found.events)} events`, `a bar is ${duration(ends[0] - times[0])}`, times, series,
+    { end: found.to, choose: i => narrow({ fromDate: String(times[i]), toDate: String(ends[i]) }) }),
+  found.reached && h('p', { class: 'quiet' }, `The newest ${number(found.events)} that match: what was before ${exact(found.reached)} is not in the bars. `,
+    button('Look before that', () => narrow({ toDate: String(found.reached) })))];
 }
 
 export async function logs(context) {
   const { cursor, ...kept } = context.values;
-  const page = await call('v2/logs' + query({ ...kept, cursor, count: 500, trimBody: 0 }), { signal: context.signal });
-  const place = h('div', {}, page.logs.length ? histogram(page.logs) : null, table('Log', columns, page.logs, 'Nothing matches.'));
+  const [page, found] = await Promise.all([call('v2/logs' + query({ ...kept, cursor, count: 500, trimBody: 0 }), { signal: context.signal }),
+    call('console/api/histogram' + query(kept), { signal: context.signal })]);
+  const place = h('div', {}, found.events ? histogram(found, part => context.go({ ...kept, ...part })) : null, table('Log', columns, page.logs, 'Nothing matches.'));
   const live = button('Live tail', () => following ? stop() : follow());
   live.setAttribute('aria-pressed', 'false');
   let following = null;
   function stop() { following?.abort(); following = null; live.textContent = 'Live tail'; live.setAttribute('aria-pressed', 'false'); }
+  // Goes on until it is stopped: behind the last event it has, so that a broken connection costs none and doubles none.
   async function follow() {
-    following = new AbortController();
+    const mine = following = new AbortController(), rows = [], { fromDate, toDate, ...wanted } = kept;
     context.signal.addEventListener('abort', stop);
-    const mine = following, rows = [];
     live.textContent = 'Stop the tail';
     live.setAttribute('aria-pressed', 'true');
-    place.replaceChildren(h('p', { class: 'empty' }, 'Waiting for the next event …'));
-    await attempt(async () => {
-      const response = await raw('console/api/tail' + query(kept), { signal: mine.signal });
-      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-      for (let text = ''; ;) {
-        const { value, done } = await reader.read();
-        if (done) break;
-        const parts = (text + value).split('\n\n');
-        text = parts.pop();
-        const fresh = parts.filter(p => p.startsWith('data: ')).map(p => JSON.parse(p.slice(6)));
-        if (!fresh.length) continue;
-        rows.unshift(...fresh.reverse());
-        rows.length = Math.min(rows.length, 300);
-        place.replaceChildren(histogram(rows), table('Live tail', columns, rows, ''));
+    const note = h('p', { class: 'quiet', role: 'status' }), shown = h('div', {}, h('p', { class: 'empty' }, 'Waiting for the next event …'));
+    place.replaceChildren(note, shown);
+    for (let last, wait = 1000; following === mine; wait = Math.min(2 * wait, 15e3)) {
+      try {
+        const response = await raw('console/api/tail' + query({ ...wanted, cursor: last }), { signal: mine.signal });
+        const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+        for (let text = ''; ;) {
+          const { value, done } = await reader.read();
+          if (done) break;
+          const parts = (text + value).split('\n\n');
+          text = parts.pop();
+          const events = parts.map(p => Object.fromEntries(p.split('\n').map(l => [l.slice(0, l.indexOf(':')), l.slice(l.indexOf(':') + 2)])));
+          for (const event of events) last = event.id || (event.event === 'open' ? last || event.data : last);
+          wait = 1000;
+          note.textContent = '';
+          const fresh = events.filter(e => e.id).map(e => JSON.parse(e.data));
+          if (!fresh.length) continue;
+          rows.unshift(...fresh.reverse());
+          rows.length = Math.min(rows.length, 300);
+          shown.replaceChildren(table('Live tail', columns, rows, ''));
+        }
+      } catch (error) {
+        if (error.name === 'AbortError') return;
+        if (error.status >= 400 && error.status < 500) { say(error.message, true); return stop(); }
       }
-      say('The tail has ended.');
-    });
-    if (following === mine) stop();
+      if (following !== mine) return;
+      note.textContent = `The connection broke. Trying again in ${duration(wait)}, from where it was.`;
+      await new Promise(resolve => setTimeout(resolve, wait));
+    }
   }
   return [h('h1', {}, 'Logs'), filters([{ name: 'messageId', label: 'Message' },
     { name: 'state', label: 'State', attributes: { options: [['', 'any'], ...['CREATED', 'ACTIVE', 'ERROR', 'RETRY', 'DELIVERED', 'FAILED', 'CANCEL_REQUESTED', 'CANCELED'].map(s => [s, s])] } },
-    ...names, { name: 'host', label: 'Host' }], kept, context.go),
+    ...names, { name: 'host', label: 'Host' }, ...range], kept, context.go),
   h('div', { class: 'bar-row' }, h('p', { class: 'quiet' }, `${number(page.logs.length)} events, newest first${page.cursor ? ', more behind' : ''}.`), live), place,
   h('div', { class: 'actions' }, cursor && button('First page', () => context.go(kept)), page.cursor && button('Older', () => context.go({ ...kept, cursor: page.cursor })))];
 }

@@ -1,5 +1,5 @@
 // What lives: the list with its filters, and one message with all that is known of it.
-import { h, session, call, send, query, time, exact, say, attempt, ask, table, button, state, filters, facts, messageLink, shell, copy, url, number, duration, CallError } from './kit.js';
+import { h, session, call, send, query, time, exact, say, attempt, ask, table, button, state, filters, range, facts, messageLink, shell, copy, url, number, duration, CallError } from './kit.js';
 
 const shown = { waiting: ['waiting', 'waiting'], active: ['in flight', 'active'] };
 const stateOf = m => m.retried && m.state === 'waiting' ? state(`retry ${m.retried}`, 'retry') : state(...(shown[m.state] || [m.state]));
@@ -23,7 +23,7 @@ export async function list(context) {
     filters([
       { name: 'state', label: 'State', attributes: { options: [['', 'any'], ['waiting', 'waiting'], ['active', 'in flight'], ['retry', 'between retries']] } },
       { name: 'url', label: 'URL' }, { name: 'host', label: 'Host' }, { name: 'queueName', label: 'Queue' }, { name: 'flowControlKey', label: 'Flow key' },
-      { name: 'topicName', label: 'Topic' }, { name: 'label', label: 'Label' },
+      { name: 'topicName', label: 'Topic' }, { name: 'label', label: 'Label' }, ...range,
     ], values, go),
     h('form', { class: 'inline', onsubmit: event => { event.preventDefault(); location.hash = '#/messages/' + encodeURIComponent(event.target.id.value.trim()); } },
       h('label', { for: 'open-id' }, 'Open by id'), h('input', { id: 'open-id', name: 'id', placeholder: 'msg_…', required: true }), h('button', { type: 'submit' }, 'Open')),
@@ -66,8 +66,12 @@ export async function one(id, context) {
     if (!await ask({ title: 'Cancel 1 message?', text: `${id} to ${m.url}. If it is in flight it ends with its attempt. It can't be undone.`, action: 'Cancel it', dangerous: true })) return;
     await attempt(async () => { await send('DELETE', 'v2/messages/' + encodeURIComponent(id)); say('Cancelled.'); context.again(); });
   }
-  const callbacks = await call('v2/logs' + query({ fromDate: m.createdAt || first?.time, count: 200, state: 'CREATED', order: 'earliestFirst' }), { signal: context.signal })
-    .then(page => page.logs.filter(e => e.messageId !== id && [m.callback, m.failureCallback].includes(e.url) && decode(e.body).includes(id))).catch(() => []);
+  // Callbacks carry the id of their source in the body; they are looked for by their URL, from the source on.
+  const targets = [...new Set([m.callback, m.failureCallback].filter(Boolean))];
+  const looked = await Promise.all(targets.map(target => call('v2/logs' + query({ url: target, fromDate: m.createdAt || first?.time, count: 500, state: 'CREATED', order: 'earliestFirst' }), { signal: context.signal })
+    .catch(error => { if (error.name === 'AbortError') throw error; return { logs: [] }; })));
+  const callbacks = looked.flatMap(page => page.logs).filter(e => e.messageId !== id && decode(e.body).includes(id));
+  const isCut = looked.some(page => page.cursor);
   return [h('p', {}, h('a', { href: '#/messages' }, 'All messages')), h('h1', { class: 'mono' }, id),
     h('p', { class: 'why' }, sentence, why.lastError ? ' Last error: ' + why.lastError : ''),
     h('div', { class: 'actions' }, isLive && button('Cancel…', cancel, { kind: 'danger', off: !session.rights.manage }), button('Copy as curl', () => copy(curl)), button('Refresh', context.again)),
@@ -82,5 +86,6 @@ export async function one(id, context) {
       e.responseHeader || e.responseBody ? h('details', {}, h('summary', {}, 'Response'), h('pre', { tabindex: 0 }, [headers(e.responseHeader), decode(e.responseBody)].filter(Boolean).join('\n\n'))) : null)))
       : h('p', { class: 'empty' }, 'The log has nothing of it.'),
     callbacks.length ? [h('h2', {}, 'Its callbacks'), h('ul', {}, callbacks.map(c => h('li', {}, messageLink(c.messageId), ' to ', c.url)))] : null,
+    isCut && h('p', { class: 'quiet' }, 'Only the first 500 messages to its callback URL were looked at: there may be more of its callbacks.'),
     h('h2', {}, 'Request'), block('Headers', headers(m.header)), block('Body', body), block('As curl', curl)].flat().filter(Boolean);
 }

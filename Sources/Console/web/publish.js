@@ -1,20 +1,34 @@
 // Publishing by hand, signing keys, and the checker of signatures.
 import { h, session, raw, call, send, url, say, attempt, ask, button, field, shell, copy, messageLink } from './kit.js';
 
-const options = [
+// Each option: name in the form, label, header, attributes, hint.
+const delivery = [
   ['method', 'Method', 'Upstash-Method', { options: ['POST', 'GET', 'PUT', 'PATCH', 'DELETE'].map(m => [m, m]) }],
-  ['contentType', 'Content type', 'Content-Type', { placeholder: 'application/json' }],
-  ['delay', 'Delay', 'Upstash-Delay', { placeholder: '10m' }], ['notBefore', 'Not before', 'Upstash-Not-Before', { inputmode: 'numeric' }, 'Unix time in seconds'],
   ['retries', 'Retries', 'Upstash-Retries', { type: 'number', min: 0 }], ['retryDelay', 'Retry delay', 'Upstash-Retry-Delay', { placeholder: 'pow(2, retried) * 1000' }, 'Expression, in ms'],
-  ['timeout', 'Timeout', 'Upstash-Timeout', { placeholder: '30s' }], ['callback', 'Callback URL', 'Upstash-Callback', { type: 'url' }],
-  ['failure', 'Failure callback URL', 'Upstash-Failure-Callback', { type: 'url' }], ['flowKey', 'Flow key', 'Upstash-Flow-Control-Key', {}],
-  ['flowValue', 'Flow limits', 'Upstash-Flow-Control-Value', { placeholder: 'parallelism=3, rate=10, period=1m' }], ['label', 'Label', 'Upstash-Label', {}],
-  ['dedup', 'Deduplication id', 'Upstash-Deduplication-Id', {}],
-  ['content', 'Deduplicate by content', 'Upstash-Content-Based-Deduplication', { options: [['', 'no'], ['true', 'yes']] }],
-  ['redact', 'Hide in logs', 'Upstash-Redact-Fields', { placeholder: 'body, header' }],
-  ['ack', 'Wait for', 'Roost-Ack', { options: [['', 'as the server is set'], ['memory', 'memory'], ['fsync', 'fsync'], ['replica:1', 'replica:1']] }],
-  ['cron', 'Cron: makes a schedule', 'Upstash-Cron', { placeholder: '*/5 * * * *' }], ['scheduleId', 'Schedule id', 'Upstash-Schedule-Id', {}],
+  ['delay', 'Delay', 'Upstash-Delay', { placeholder: '10m' }], ['timeout', 'Timeout', 'Upstash-Timeout', { placeholder: '30s' }], ['label', 'Label', 'Upstash-Label', {}],
 ];
+const flow = [
+  ['flowKey', 'Flow key', 'Upstash-Flow-Control-Key', {}],
+  ['flowValue', 'Flow limits', 'Upstash-Flow-Control-Value', { placeholder: 'parallelism=3, rate=10, period=1m' }],
+];
+const forwards = { rows: 2, placeholder: 'X-Tenant: acme' };
+// A callback is a message with options of its own, under its own prefix.
+function callback(prefix, word) {
+  const own = ([name, label, header, ...rest]) => [prefix + name, label, header.replace('Upstash-', `Upstash-${prefix}`), ...rest];
+  return [[prefix, word + ' URL', 'Upstash-' + prefix.slice(0, -1), { type: 'url' }], ...delivery.map(own), ...flow.map(own),
+    [prefix + 'headers', 'Headers to send along, one a line', `Upstash-${prefix}Forward-`, forwards]];
+}
+const groups = [
+  ['', [['contentType', 'Content type', 'Content-Type', { placeholder: 'application/json' }], ...delivery,
+    ['notBefore', 'Not before', 'Upstash-Not-Before', { inputmode: 'numeric' }, 'Unix time in seconds']]],
+  ['Flow control and deduplication', [...flow, ['dedup', 'Deduplication id', 'Upstash-Deduplication-Id', {}],
+    ['content', 'Deduplicate by content', 'Upstash-Content-Based-Deduplication', { options: [['', 'no'], ['true', 'yes']] }]]],
+  ['Callback', callback('Callback-', 'Callback')], ['Failure callback', callback('Failure-Callback-', 'Failure callback')],
+  ['Schedule', [['cron', 'Cron: makes a schedule', 'Upstash-Cron', { placeholder: '*/5 * * * *' }], ['scheduleId', 'Schedule id', 'Upstash-Schedule-Id', {}]]],
+  ['Storage, logs and traces', [['ack', 'Wait for', 'Roost-Ack', { options: [['', 'as the server is set'], ['memory', 'memory'], ['fsync', 'fsync'], ['replica:1', 'replica:1']] }],
+    ['redact', 'Hide in logs', 'Upstash-Redact-Fields', { placeholder: 'body, header' }], ['trace', 'Trace context', 'traceparent', { placeholder: '00-…-…-01' }]]],
+];
+const options = groups.flatMap(group => group[1]);
 
 export async function form() {
   const line = h('pre', { tabindex: 0, 'aria-label': 'The same as a curl line' }), result = h('div', { role: 'status' });
@@ -29,16 +43,23 @@ export async function form() {
     });
   } },
   h('div', { class: 'wide' }, field('destination', 'Destination: a URL or the name of a topic', { required: true, placeholder: 'https://example.com/hook' })),
-  field('queue', 'Queue', {}), options.map(([name, label, , attributes, hint]) => field(name, label, attributes, hint)),
-  field('headers', 'Headers to forward, one a line', { rows: 3, placeholder: 'X-Tenant: acme' }), field('body', 'Body', { rows: 6 }),
+  field('queue', 'Queue', {}), fields(groups[0][1]), field('headers', 'Headers to forward, one a line', { rows: 3, placeholder: 'X-Tenant: acme' }), field('body', 'Body', { rows: 6 }),
+  groups.slice(1).map(([title, inside]) => h('details', { class: 'wide' }, h('summary', {}, title), h('div', { class: 'grid-form' }, fields(inside)))),
   h('div', { class: 'actions wide' }, h('button', { type: 'submit', class: 'primary', disabled: !session.rights.publish }, 'Publish'), button('Copy as curl', () => copy(line.textContent))));
+  function fields(inside) { return inside.map(([name, label, , attributes, hint]) => field(name, label, attributes, hint)); }
   function read() {
     const v = Object.fromEntries([...new FormData(page)].map(([k, x]) => [k, k === 'body' ? x : x.trim()]));
     const headers = {};
-    for (const [name, , header] of options) if (v[name] && !(name === 'method' && v[name] === 'POST')) headers[header] = v[name];
-    for (const text of v.headers.split('\n')) {
-      const colon = text.indexOf(':');
-      if (colon > 0) headers['Upstash-Forward-' + text.slice(0, colon).trim()] = text.slice(colon + 1).trim();
+    const forward = (lines, prefix) => {
+      for (const text of lines.split('\n')) {
+        const colon = text.indexOf(':');
+        if (colon > 0) headers[prefix + text.slice(0, colon).trim()] = text.slice(colon + 1).trim();
+      }
+    };
+    forward(v.headers, 'Upstash-Forward-');
+    for (const [name, , header] of options) {
+      if (header.endsWith('-Forward-')) forward(v[name], header);
+      else if (v[name] && !(name.endsWith('method') && v[name] === 'POST')) headers[header] = v[name];
     }
     let path = 'v2/' + (v.cron ? 'schedules/' : v.queue ? `enqueue/${encodeURIComponent(v.queue)}/` : 'publish/') + v.destination;
     if (v.cron && v.queue) headers['Upstash-Queue-Name'] = v.queue;
