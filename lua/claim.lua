@@ -16,7 +16,10 @@
 --
 --   returns  {"ok", round, capped, message ...}, a message being
 --              {id, place, retried, reclaimed, request, body, due}
---            where place is what `settle` must name. round: "" when the node has seen the whole ring and may sleep,
+--            where place is what `settle` must name; or with a large body, which the node reads for itself, because Redis's
+--            Lua looks at each byte that goes through it:
+--              {id, place, retried, reclaimed, request, "", due, the name of its body:<name>, the body's bytes}
+--            round: "" when the node has seen the whole ring and may sleep,
 --            "full" when its capacity is used up (claim again after a settle), else call again with it ("new" where
 --            the answer was full and a new round begins). capped: 1 where a lane looked at may start more only
 --            after one of its own has ended on this node (claim again after a settle)
@@ -50,19 +53,31 @@ local function fetch(id, gated)
     'queue', 'flow')
 end
 
--- The message as the node needs it, or nil where the record cannot be read.
+local large_body = 16384
+
+-- The message as the node needs it and its bytes, or nil where the record cannot be read.
 local function load(id, held, r)
-  local body = r[2]
-  if r[3] then body = redis.call('HGET', key('body', r[3]), 'text') end
+  local body, name, length = r[2], r[3], nil
+  if name then
+    -- A key of another type has no body.
+    length = tonumber(redis.pcall('HSTRLEN', key('body', name), 'text')) or 0
+    body = length > large_body and '' or length > 0 and redis.call('HGET', key('body', name), 'text')
+  end
   if not r[1] or not body then return nil end
-  bytes = bytes + #r[1] + #body
-  return { id, held, r[4] or '0', r[5] or '0', r[1], body, r[6] or '0' }
+  local message = { id, held, r[4] or '0', r[5] or '0', r[1], body, r[6] or '0' }
+  if length and length > large_body then message[8], message[9] = name, length end
+  local size = #r[1] + (length or #body)
+  bytes = bytes + size
+  return message, size
 end
 
 if ARGV[4] == 'resent' then
   for _, held in ipairs(held_by(node)) do
     local place = read_place(held.place)
-    if place and place.claim == tonumber(number) then answer[#answer + 1] = load(held.id, held.place, fetch(held.id)) end
+    if place and place.claim == tonumber(number) then
+      local message = load(held.id, held.place, fetch(held.id))
+      answer[#answer + 1] = message
+    end
   end
   if #answer > 3 then
     answer[2] = 'new'
@@ -90,7 +105,8 @@ end
 -- Makes it this node's. False where its record can't be read: then it is gone, and noted.
 local function hold(id, stream, lane, entry, record)
   local place = stream .. ' ' .. entry .. ' ' .. number
-  local message = record and load(id, place, record)
+  local message, size
+  if record then message, size = load(id, place, record) end
   if not message then
     remove_entry(stream, lane, entry, true)
     set_aside(stream .. ' ' .. entry .. ' ' .. tostring(id) .. ': no readable record')
@@ -100,7 +116,6 @@ local function hold(id, stream, lane, entry, record)
   end
   defer('HSET', active, id, place)
   local ref = log(id, 'ACTIVE', record[7], record[8] or record[7], '', '', now, record[1])
-  local size = #record[1] + #(record[2] or '')
   if ref then
     redis.call('HSET', key('message', id), 'state', 'active', 'size', size, 'event', ref)
   else

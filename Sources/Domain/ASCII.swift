@@ -100,6 +100,13 @@ package enum ASCII {
         }
     }
 
+    /// The bytes that hex digits stand for; nil where there is anything else.
+    package static func unhex(_ text: String) -> [UInt8]? {
+        let digits = text.utf8.map(hexValue)
+        guard digits.count.isMultiple(of: 2), !digits.contains(nil) else { return nil }
+        return stride(from: 0, to: digits.count, by: 2).map { (digits[$0] ?? 0) << 4 | (digits[$0 + 1] ?? 0) }
+    }
+
     package static func hex(_ bytes: some Sequence<UInt8>) -> String {
         let digits = Array("0123456789abcdef".utf8)
         return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)

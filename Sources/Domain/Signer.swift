@@ -19,7 +19,16 @@ package struct Signer: Sendable {
     package init(keys: SigningKeys) { self.init(key: keys.current) }
 
     /// The value of `Upstash-Signature` for one attempt.
-    package func token(url: String, body: [UInt8], now: Timestamp, jti: String = JWTID.make()) -> String {
+    ///
+    /// - Parameters:
+    ///   - url: of the destination, as it is called.
+    ///   - body: as it is sent.
+    ///   - hash: SHA-256 of the body, hex, where it is known; else it is computed.
+    ///   - now: when it is issued.
+    ///   - jti: the id of the token.
+    package func token(
+        url: String, body: [UInt8], hash: String? = nil, now: Timestamp, jti: String = JWTID.make()
+    ) -> String {
         let issued = now.seconds
         var payload = JSONText(capacity: 256 + url.utf8.count)
         payload.object { json in
@@ -30,7 +39,11 @@ package struct Signer: Sendable {
             json.field("iat", issued)
             json.field("jti", jti)
             json.key("body")
-            SHA256.hash(data: body).withUnsafeBytes { json.base64($0, alphabet: .url) }
+            if let known = hash.flatMap(ASCII.unhex), known.count == SHA256.byteCount {
+                known.withUnsafeBytes { json.base64($0, alphabet: .url) }
+            } else {
+                SHA256.hash(data: body).withUnsafeBytes { json.base64($0, alphabet: .url) }
+            }
         }
         var token = Self.head
         token.reserveCapacity(token.count + payload.bytes.count * 4 / 3 + 50)

@@ -92,16 +92,27 @@ package final class Claimer: Sendable {
         return claim
     }
 
+    /// A body that was not claimed with its message; nil where it is gone, as it is when the message is no longer ours.
+    func body(_ apart: BodyApart) async throws(RedisError) -> [UInt8]? {
+        try await scripts.redis.send(RedisCommand("HGET", "\(scripts.root):body:\(apart.hash)", "text")).bytes
+    }
+
     /// Of the answer of `claim.lua`.
     package static func messages(in reply: [RedisValue]) -> [ClaimedMessage] {
         var messages: [ClaimedMessage] = []
         messages.reserveCapacity(max(0, reply.count - 3))
         for value in reply.dropFirst(3) {
-            guard let f = value.array, f.count == 7, let id = f[0].string, let place = f[1].string else { continue }
+            guard let f = value.array, f.count == 7 || f.count == 9, let id = f[0].string, let place = f[1].string
+            else { continue }
+            var apart: BodyApart?
+            if f.count == 9, let hash = f[7].string {
+                apart = BodyApart(hash: hash, length: Int(clamping: max(0, f[8].int64 ?? 0)))
+            }
             messages.append(
                 ClaimedMessage(
                     id: id, place: place, retried: Int(f[2].int64 ?? 0), reclaimed: Int(f[3].int64 ?? 0),
-                    request: f[4].bytes ?? [], body: f[5].bytes ?? [], due: f[6].int64 ?? 0))
+                    request: f[4].bytes ?? [], body: f[5].bytes ?? [], due: f[6].int64 ?? 0,
+                    bodyApart: apart))
         }
         return messages
     }

@@ -135,8 +135,14 @@ package final class Deliverer: Sendable {
         } catch {
             return settler.add(unreadable(claimed, because: "\(error)"))
         }
+        let body: [UInt8]
+        switch await self.body(of: claimed) {
+        case .found(let bytes): body = bytes
+        case .gone(let reason): return settler.add(unreadable(claimed, because: reason))
+        case .cutOff: return
+        }
         let message = Message(
-            id: MessageID(claimed.id), record: record, body: claimed.body, retried: claimed.retried,
+            id: MessageID(claimed.id), record: record, body: body, retried: claimed.retried,
             reclaimed: claimed.reclaimed)
         let outcome: Outcome
         if claimed.reclaimed >= 5 {
@@ -145,7 +151,7 @@ package final class Deliverer: Sendable {
             metrics.started(
                 late: Double(Saturating.subtract(clock.microseconds, Saturating.multiply(claimed.due, 1000))) / 1e6)
             let started = ContinuousClock.now
-            outcome = await send(delivery(of: message))
+            outcome = await send(delivery(of: message, bodyHash: claimed.bodyApart?.hash))
             metrics.delivered(in: (ContinuousClock.now - started).inSeconds)
         }
         // A request that was cut off by the end of this process has no outcome: the message is handed back.
@@ -157,8 +163,37 @@ package final class Deliverer: Sendable {
         settler.add(SettledAttempt(message: claimed, step: step, outcome: outcome, error: outcome.errorText))
     }
 
-    private func delivery(of message: Message) -> Delivery {
-        let signature = keys.current.token(url: message.record.url, body: message.body, now: clock.now)
+    private enum Body {
+        case found([UInt8])
+        case gone(String)
+        /// By the end of this process: the message is handed back.
+        case cutOff
+    }
+
+    /// Redis being away is waited out: the message is held, and nobody else may deliver it.
+    private func body(of claimed: ClaimedMessage) async -> Body {
+        guard let apart = claimed.bodyApart else { return .found(claimed.body) }
+        var pause = Duration.milliseconds(5)
+        while !Task.isCancelled {
+            do {
+                guard let bytes = try await claimer.body(apart) else { return .gone("its body is gone") }
+                return .found(bytes)
+            } catch {
+                if case .server(let text) = error, !error.isTemporary { return .gone(text) }
+                if pause == .milliseconds(5) {
+                    let metadata: Logger.Metadata = ["messageId": "\(claimed.id)"]
+                    logger.warning("can't read a body, trying again: \(error)", metadata: metadata)
+                }
+                try? await Task.sleep(for: pause)
+                pause = min(pause * 2, .milliseconds(500))
+            }
+        }
+        return .cutOff
+    }
+
+    private func delivery(of message: Message, bodyHash: String?) -> Delivery {
+        let signature = keys.current.token(
+            url: message.record.url, body: message.body, hash: bodyHash, now: clock.now)
         let timeout = message.record.timeout.map(Int64.init) ?? settings.limits.maxTimeout
         return Delivery(
             url: message.record.url, method: message.record.method.rawValue,

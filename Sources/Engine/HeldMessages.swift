@@ -59,17 +59,20 @@ package struct ClaimedMessage: Sendable {
     package var reclaimed: Int
     package var request: [UInt8]
     package var body: [UInt8]
+    /// Where a large body is that was not claimed with the rest; nil where `body` is all of it.
+    package var bodyApart: BodyApart?
     /// When it was due, in ms since 1970.
     package var due: Int64
 
     package init(
-        id: String, place: String, retried: Int, reclaimed: Int, request: [UInt8], body: [UInt8], due: Int64
+        id: String, place: String, retried: Int, reclaimed: Int, request: [UInt8], body: [UInt8], due: Int64,
+        bodyApart: BodyApart? = nil
     ) {
         (self.id, self.place, self.retried, self.reclaimed) = (id, place, retried, reclaimed)
-        (self.request, self.body, self.due) = (request, body, due)
+        (self.request, self.body, self.due, self.bodyApart) = (request, body, due, bodyApart)
     }
 
-    package var size: Int { request.count + body.count + 256 }
+    package var size: Int { request.count + (bodyApart?.length ?? body.count) + 256 }
 
     /// The entry number in `place`: unique for every claim of any message, so also what makes a dead letter id unique.
     package var entryNumber: Substring {
@@ -81,6 +84,14 @@ package struct ClaimedMessage: Sendable {
 
     /// For counters.
     package var laneKind: LaneKind { LaneKind(place: place) }
+}
+
+/// A body under its own key, `body:<hash>`.
+package struct BodyApart: Sendable {
+    /// SHA-256 of the body, hex.
+    package var hash: String
+    /// Bytes.
+    package var length: Int
 }
 
 package enum LaneKind: String, Sendable, CaseIterable {

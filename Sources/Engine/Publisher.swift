@@ -10,6 +10,8 @@ import Synchronization
 final class Publisher: Sendable {
     private struct Waiting: Sendable {
         var item: PublishItem
+        /// What its body is stored under, once for all its messages; empty where each message has it.
+        var bodyName: String
         var size: Int
         var deadline: ContinuousClock.Instant
         var answer: @Sendable (Result<PublishResult, StoreError>) -> Void
@@ -35,10 +37,12 @@ final class Publisher: Sendable {
     func publish(_ items: [PublishItem]) async throws(StoreError) -> [PublishResult] {
         let deadline = ContinuousClock.now + settings.storeTimeout
         let answers = Answers(count: items.count)
+        // Here and not where all wait for one call: a large body takes its time.
+        let names = items.map { Self.bodyName(of: $0, settings) }
         let result = await withCheckedContinuation {
             (continuation: CheckedContinuation<Result<[PublishResult], StoreError>, Never>) in
             let waiting = items.enumerated().map { index, item in
-                Waiting(item: item, size: item.size, deadline: deadline) { answer in
+                Waiting(item: item, bodyName: names[index], size: item.size, deadline: deadline) { answer in
                     if let all = answers.set(answer, at: index) { continuation.resume(returning: all) }
                 }
             }
@@ -136,11 +140,10 @@ final class Publisher: Sendable {
         ]
         for waiting in batch {
             let item = waiting.item
-            let shared = item.entries.count > 1 && item.body.count > settings.sharedBodyBytes
             parts.append(.text(item.topic?.name ?? ""))
             parts.append(.text(item.topic?.revision ?? ""))
             parts.append(.bytes(item.body))
-            parts.append(.text(shared ? Self.digest(item.body) : ""))
+            parts.append(.text(waiting.bodyName))
             parts.append(.integer(Int64(item.hidesBody ? 0 : settings.logBodyBytes)))
             parts.append(.integer(Int64(item.entries.count)))
             for entry in item.entries {
@@ -153,6 +156,11 @@ final class Publisher: Sendable {
             }
         }
         return parts
+    }
+
+    private static func bodyName(of item: PublishItem, _ settings: StoreSettings) -> String {
+        let most = item.entries.count > 1 ? settings.sharedBodyBytes : settings.largeBodyBytes
+        return item.body.count > most ? digest(item.body) : ""
     }
 
     /// SHA-256 in hex: the name a shared body is stored under.

@@ -23,6 +23,8 @@ package struct StoreSettings: Sendable {
     package var maxTopics: Int64 = 0
     /// A body shared by a fan-out is stored once when it is larger than this.
     package var sharedBodyBytes = 4096
+    /// The body of any message above it has a key of its own, so that a claim need not carry it (`large_body` in `claim.lua`).
+    package var largeBodyBytes = 16384
 
     package init() {}
 

@@ -49,10 +49,12 @@ struct RunningNode {
     private let subscription: RedisSubscription
     private let running: Task<Void, Never>
 
-    init(_ store: Store, _ redis: TestRedis, _ settings: EngineSettings = EngineSettings(), send: @escaping Sender) {
+    init(
+        _ store: Store, _ redis: TestRedis, _ settings: EngineSettings = EngineSettings(),
+        keys: SigningKeys = .generate(), send: @escaping Sender
+    ) {
         let node = Node(
-            store: store, settings: settings, keys: SigningKeyring(SigningKeys.generate()), timers: redis.loop,
-            send: send)
+            store: store, settings: settings, keys: SigningKeyring(keys), timers: redis.loop, send: send)
         let subscription = RedisSubscription(
             url: redis.server.url, channel: "roost:{0}:wake", loop: redis.loop, logger: TestRedis.quiet)
         let (events, continuation) = AsyncStream.makeStream(of: WakeEvent.self)
