@@ -204,9 +204,14 @@ function histogram(found, narrow) {
 
 export async function logs(context) {
   const { cursor, ...kept } = context.values;
-  const [page, found] = await Promise.all([call('v2/logs' + query({ ...kept, cursor, count: 500, trimBody: 0 }), { signal: context.signal }),
-    call('console/api/histogram' + query(kept), { signal: context.signal })]);
-  const place = h('div', {}, found.events ? histogram(found, part => context.go({ ...kept, ...part })) : null, table('Log', columns, page.logs, 'Nothing matches.'));
+  const page = await call('v2/logs' + query({ ...kept, cursor, count: 500, trimBody: 0 }), { signal: context.signal });
+  // The whole range takes longer than a page of it.
+  const bars = h('div', { 'aria-live': 'polite' }, h('p', { class: 'quiet' }, 'Counting what matches …'));
+  attempt(async () => {
+    const found = await call('console/api/histogram' + query(kept), { signal: context.signal });
+    bars.replaceChildren(...[found.events ? histogram(found, part => context.go({ ...kept, ...part })) : []].flat().filter(Boolean));
+  });
+  const place = h('div', {}, bars, table('Log', columns, page.logs, 'Nothing matches.'));
   const live = button('Live tail', () => following ? stop() : follow());
   live.setAttribute('aria-pressed', 'false');
   let following = null;
