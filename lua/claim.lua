@@ -55,7 +55,7 @@ end
 
 local large_body = 16384
 
--- The message as the node needs it and its bytes, or nil where the record cannot be read.
+-- The message as the node needs it, or nil where the record cannot be read.
 local function load(id, held, r)
   local body, name, length = r[2], r[3], nil
   if name then
@@ -66,9 +66,8 @@ local function load(id, held, r)
   if not r[1] or not body then return nil end
   local message = { id, held, r[4] or '0', r[5] or '0', r[1], body, r[6] or '0' }
   if length and length > large_body then message[8], message[9] = name, length end
-  local size = #r[1] + (length or #body)
-  bytes = bytes + size
-  return message, size
+  bytes = bytes + #r[1] + (length or #body)
+  return message
 end
 
 if ARGV[4] == 'resent' then
@@ -105,8 +104,7 @@ end
 -- Makes it this node's. False where its record can't be read: then it is gone, and noted.
 local function hold(id, stream, lane, entry, record)
   local place = stream .. ' ' .. entry .. ' ' .. number
-  local message, size
-  if record then message, size = load(id, place, record) end
+  local message = record and load(id, place, record)
   if not message then
     remove_entry(stream, lane, entry, true)
     set_aside(stream .. ' ' .. entry .. ' ' .. tostring(id) .. ': no readable record')
@@ -117,9 +115,9 @@ local function hold(id, stream, lane, entry, record)
   defer('HSET', active, id, place)
   local ref = log(id, 'ACTIVE', record[7], record[8] or record[7], '', '', now, record[1])
   if ref then
-    redis.call('HSET', key('message', id), 'state', 'active', 'size', size, 'event', ref)
+    redis.call('HSET', key('message', id), 'state', 'active', 'event', ref)
   else
-    redis.call('HSET', key('message', id), 'state', 'active', 'size', size)
+    redis.call('HSET', key('message', id), 'state', 'active')
   end
   in_flight = in_flight + 1
   answer[#answer + 1] = message
@@ -266,22 +264,27 @@ local function visit(lane)
   end
 end
 
-for _, lane in ipairs(lanes) do
-  if not room() then break end
-  looked = looked + 1
-  visit(lane)
-end
-while #left > 0 and room() do
-  local turn = left
-  left = {}
-  for i, lane in ipairs(turn) do
-    if room() then visit(lane) else left[#left + 1] = lane end
+local function go_round()
+  for _, lane in ipairs(lanes) do
+    if not room() then break end
+    looked = looked + 1
+    visit(lane)
+  end
+  while #left > 0 and room() do
+    local turn = left
+    left = {}
+    for i, lane in ipairs(turn) do
+      if room() then visit(lane) else left[#left + 1] = lane end
+    end
   end
 end
 
+-- What it took before it failed is this node's, and a resent claim answers it.
+local fine, problem = pcall(go_round)
 -- A gate may have closed behind the last that went through.
 for _, lane in ipairs(left) do touch(lane) end
 finish(now)
+if not fine then return redis.error_reply(problem_text(problem)) end
 
 if in_flight >= capacity then
   answer[2] = 'full'

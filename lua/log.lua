@@ -11,7 +11,10 @@
 --                costs a stream nothing: message, state, created and before (refs of its first event and of the one
 --                before), detail (JSON text: the request with CREATED, the answer with ERROR; the url where the first
 --                event is in an earlier segment), body (cut). The CREATED of a fan-out's further messages names the one
---                that has the body as its `before`
+--                that has the body as its `before`.
+--                Further events of one call and one state with neither detail nor body (most ACTIVE and DELIVERED) share
+--                an entry, numbered on from its id: state, then for each the message and "<created> <before>", or
+--                "<created>" where that is the one before, too. Each costs a third of an entry of its own
 --   history:<n>  hash: id of a message that ended in that segment -> ref of its last event. A living one has it itself.
 
 local segment_bytes = 4194304
@@ -51,15 +54,17 @@ local function drop_segment(shed)
 end
 
 -- Begins the next segment, whose first event is the next one; those that are too many go, a few at a time.
+local write_quiet
 local function next_segment()
   local e = events
+  write_quiet(e)
   if e.size == 0 then return end
   -- What belongs to the segment is written while it is there.
   write_deferred()
   local count = e.number - e.from + 1
   redis.call('HSET', key('log'), e.segment, string.format('%.0f %.0f %.0f %.0f %.0f', e.from, count, e.start, e.time, e.size))
   local bytes = redis.call('HINCRBY', key('log'), 'bytes', text(e.size))
-  e.segment, e.from, e.start, e.size = e.segment + 1, e.number + 1, 0, 0
+  e.segment, e.from, e.start, e.size, e.is_sure = e.segment + 1, e.number + 1, 0, 0, false
   write_head()
   for _ = 1, 10 do
     if bytes <= e.limit or not drop_segment(false) then break end
@@ -71,6 +76,7 @@ end
 local function close_log()
   local e = events
   if not e or not e.changed then return end
+  write_quiet(e)
   if e.size >= math.min(segment_bytes, e.limit / 16) then next_segment() end
   write_head()
 end
@@ -82,10 +88,38 @@ local function with_url(id, detail, request)
   return '{"url":' .. url .. (detail == '' and '}' or ',' .. string.sub(detail, 2))
 end
 
+local function new_ref(e)
+  if e.time ~= e.text_of then e.text_of, e.time_text = e.time, text(e.time) end
+  return e.time_text .. '-' .. text(e.number)
+end
+
+-- An event that shares its entry with others of its kind; written before any of another kind, and at the call's end.
+local function add_quiet(e, id, state, created, before)
+  local ref, call = new_ref(e), e.quiet
+  if call and (call[5] ~= state or #call > 64) then
+    write_quiet(e)
+    call = nil
+  end
+  if not call then
+    call = { 'XADD', key('log', e.segment), ref, 'state', state }
+    e.quiet, e.size = call, e.size + 100
+  end
+  call[#call + 1] = id
+  call[#call + 1] = created == before and created or (created or '') .. ' ' .. (before or '')
+  e.size = e.size + 90
+  return ref
+end
+function write_quiet(e)
+  local call = e.quiet
+  if not call then return end
+  e.quiet = nil
+  local added = redis.pcall(unpack(call))
+  if type(added) == 'table' and added.err then set_aside('log ' .. call[3] .. ': ' .. added.err) end
+end
+
 -- Answers the ref of the event, and the error where there is one.
 local function add_event(e, id, state, created, before, detail, body)
-  if e.time ~= e.text_of then e.text_of, e.time_text = e.time, text(e.time) end
-  local ref = e.time_text .. '-' .. text(e.number)
+  local ref = new_ref(e)
   local added = redis.pcall('XADD', key('log', e.segment), ref, 'message', id, 'state', state, 'created', created or '',
     'before', before or '', 'detail', detail, 'body', body)
   return ref, type(added) == 'table' and added.err
@@ -105,6 +139,9 @@ local function log(id, state, created, before, detail, body, now, request)
   e.time, e.number, e.changed = math.max(now, e.time), e.number + 1, true
   if e.size == 0 then e.start = e.time end
   if created and tonumber(match(created, '^%d+%-(%d+)') or '0') < e.from then detail = with_url(id, detail, request) end
+  -- Once an event of this call stands in the segment, those behind it can't fail.
+  if e.is_sure and detail == '' and body == '' then return add_quiet(e, id, state, created, before) end
+  write_quiet(e)
   local ref, problem = add_event(e, id, state, created, before, detail, body)
   if problem then
     -- A call that failed behind its events has not counted them: go on behind them all, in a new segment.
@@ -116,6 +153,7 @@ local function log(id, state, created, before, detail, body, now, request)
     ref, problem = add_event(e, id, state, created, before, detail, body)
     if problem then return nil end
   end
+  e.is_sure = true
   e.size = e.size + 150 + #detail + #body
   return ref
 end

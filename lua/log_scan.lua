@@ -25,8 +25,7 @@ local most, most_bytes, bytes = tonumber(ARGV[6]), tonumber(ARGV[7]), 0
 local all = segments()
 local found, requests, more = {}, {}, 0
 
-local function add(entry)
-  local event = event_fields(entry)
+local function add(event)
   local state, created = event[3], event[4]
   if state == 'CREATED' then created = event[1] end
   if requests[created] == nil and created ~= '' then
@@ -50,6 +49,21 @@ elseif at then
   first = at
 end
 
+-- The events of an entry, up to what there is room for; of the cursor's entry only those behind it.
+local after = cursor ~= '' and event_number(cursor)
+local function add_all(entry, is_at)
+  local count = entry[2][1] == 'message' and 1 or #entry[2] / 2 - 1
+  for i = reverse and count or 1, reverse and 1 or count, step do
+    local event = event_of(entry, i)
+    local number = is_at and event_number(event[1])
+    if not number or reverse and number < after or not reverse and number > after then
+      if #found >= most or (bytes > most_bytes and #found > 0) then return false end
+      add(event)
+    end
+  end
+  return true
+end
+
 for i = first, last, step do
   local segment = all[i]
   local stream = key('log', segment[1])
@@ -60,18 +74,17 @@ for i = first, last, step do
     if reverse then
       if not latest or latest >= ms then high = '(' .. cursor end
     elseif not earliest or earliest <= ms then
-      low = '(' .. cursor
+      local entry = find_event(stream, cursor)
+      low = entry and entry[1] or cursor
     end
   end
   if (not earliest or segment[4] >= earliest) and (not latest or segment[3] <= latest) then
-    local room = math.min(most - #found + 1, most + 1)
+    local piece = math.min(most - #found + 1, most + 1, 20)
     while more == 0 do
-      local piece = math.min(room, 20)
       local entries = reverse and redis.call('XREVRANGE', stream, high, low, 'COUNT', piece)
         or redis.call('XRANGE', stream, low, high, 'COUNT', piece)
       for _, entry in ipairs(entries) do
-        if #found >= most or (bytes > most_bytes and #found > 0) then more = 1 break end
-        add(entry)
+        if not add_all(entry, i == at) then more = 1 break end
       end
       if #entries < piece then break end
       if reverse then high = '(' .. entries[#entries][1] else low = '(' .. entries[#entries][1] end

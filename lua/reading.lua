@@ -46,14 +46,27 @@ local function segment_of(all, ref)
   end
 end
 
--- {ref, message, state, created, before, detail, body} of a stream's entry.
-local function event_fields(entry)
+-- The event at `index` (from 1) of an entry: {ref, message, state, created, before, detail, body}; nil behind the last.
+local function event_of(entry, index)
   local f = entry[2]
-  return { entry[1], f[2], f[4], f[6], f[8], f[10], f[12] }
+  if f[1] == 'message' then return index == 1 and { entry[1], f[2], f[4], f[6], f[8], f[10], f[12] } or nil end
+  local id, refs = f[2 * index + 1], f[2 * index + 2]
+  if not refs then return nil end
+  local ms, number = string.match(entry[1], '^(%d+)%-(%d+)$')
+  local created, before = string.match(refs, '^(%S*) ?(%S*)$')
+  return { ms .. '-' .. text(number + index - 1), id, f[2], created, before == '' and created or before, '', '' }
+end
+
+-- The entry of a segment that holds an event, or would, and at which index.
+local function find_event(stream, ref)
+  local entry = redis.call('XREVRANGE', stream, ref, '-', 'COUNT', 1)[1]
+  return entry, entry and event_number(ref) - event_number(entry[1]) + 1
 end
 
 local function read_event(all, ref)
   local at = ref and ref ~= '' and segment_of(all, ref)
-  local entry = at and redis.call('XRANGE', key('log', all[at][1]), ref, ref)[1]
-  return entry and event_fields(entry)
+  if not at then return nil end
+  local entry, index = find_event(key('log', all[at][1]), ref)
+  local event = entry and event_of(entry, index)
+  return event and event[1] == ref and event or nil
 end

@@ -10,10 +10,11 @@
 --   ARGV[6]  number of attempts; then for each
 --              id
 --              place       as the claim answered it
---              step        "delivered", "retry" or "dead"
+--              step        "delivered", "retry" or "dead"; or "plain": delivered, without callbacks, whatever was asked
+--                          for, and then only `size` follows
 --              cancelled   what to do where a cancel was asked for: "decided" (the step, with its callbacks) or
 --                          "canceled" (end it, no callback, no dead letter)
---              at          retry: due time in ms; dead: the dlqId; else ""
+--              value       delivered: its size in bytes; retry: due time in ms; dead: the dlqId
 --              status      of the response, 0 without one
 --              headers     of the response, JSON text
 --              response    its body, bytes
@@ -68,14 +69,10 @@ local function count_delivered()
   if delivered_bytes > 0 then redis.call('HINCRBY', key('counts'), 'finishedBytes', delivered_bytes) end
 end
 local function finish_delivered(id, size)
-  local message = key('message', id)
-  -- `claim` noted it, of a version that did.
-  size = tonumber(size) or redis.call('HSTRLEN', message, 'request') + redis.call('HSTRLEN', message, 'body')
-  redis.call('HSET', message, 'state', 'delivered', 'size', size)
-  redis.call('HDEL', message, 'place', 'lane', 'due', 'error', 'source', 'sourceQueue')
+  redis.call('HSET', key('message', id), 'state', 'delivered', 'size', size)
   defer('ZREM', key('messages'), id)
   defer('ZADD', key('finished'), text(now), id)
-  delivered_bytes = delivered_bytes + size
+  delivered_bytes = delivered_bytes + tonumber(size)
 end
 
 -- r[8] and r[9] are the refs of the message's first and last event in the log.
@@ -100,7 +97,7 @@ end
 local function bury(id, dlq_id, status, headers, response, error)
   local dead = key('dead', dlq_id)
   redis.call('RENAME', key('message', id), dead)
-  redis.call('HDEL', dead, 'state', 'place', 'lane', 'due', 'reclaimed', 'source', 'sourceQueue', 'created', 'event', 'size')
+  redis.call('HDEL', dead, 'state', 'place', 'lane', 'due', 'reclaimed', 'source', 'sourceQueue', 'created', 'event')
   redis.call('HSET', dead, 'message', id, 'status', status, 'error', error)
   if status ~= '0' then redis.call('HSET', dead, 'responseHeader', headers) end
   if response ~= '' then redis.call('HSET', dead, 'responseBody', response) end
@@ -114,7 +111,7 @@ local function held_of_all()
   local ids, at = {}, 7
   for number = 1, tonumber(ARGV[6]) do
     ids[number] = ARGV[at]
-    at = at + 12 + 7 * tonumber(ARGV[at + 11])
+    at = at + (ARGV[at + 2] == 'plain' and 4 or 12 + 7 * tonumber(ARGV[at + 11]))
   end
   return #ids > 0 and redis.call('HMGET', key('active', node), unpack(ids)) or {}
 end
@@ -123,14 +120,19 @@ local holds = held_of_all()
 local answer, at = { 'ok' }, 7
 local function settle(number)
   local id, held, step, if_cancelled, value = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  local status, headers, response, error, detail, logged = unpack(ARGV, at + 5, at + 10)
-  local callbacks, first = tonumber(ARGV[at + 11]), at + 12
+  local status, headers, response, error, detail, logged
+  local callbacks, first = 0, at + 4
+  if step == 'plain' then
+    step, if_cancelled, value, detail = 'delivered', 'decided', ARGV[at + 3], ''
+  else
+    status, headers, response, error, detail, logged = unpack(ARGV, at + 5, at + 10)
+    callbacks, first = tonumber(ARGV[at + 11]), at + 12
+  end
   at = first + 7 * callbacks
   local place = read_place(held)
   if place and holds[number] == held and end_entry(place.stream, place.lane, place.entry) then
     drop_held(node, id, place.lane)
-    local r = redis.call('HMGET', key('message', id), 'queue', 'flow', 'source', 'sourceQueue', 'state', 'schedule', 'lane', 'created', 'event',
-      'size')
+    local r = redis.call('HMGET', key('message', id), 'queue', 'flow', 'source', 'sourceQueue', 'state', 'schedule', 'lane', 'created', 'event')
     local state, schedule = r[5], r[6]
     if state and detail ~= '' then
       local plan = step == 'retry' and state ~= 'cancelling' and string.sub(detail, 1, -2) .. ',"next":' .. value .. '}'
@@ -146,7 +148,7 @@ local function settle(number)
     else
       if step == 'delivered' then
         note_end(schedule, id, 'SUCCESS')
-        finish_delivered(id, r[10])
+        finish_delivered(id, value)
         log_end(id, note(id, r, 'DELIVERED', '', ''))
       elseif step == 'retry' then
         retry(id, r, value, error)

@@ -61,7 +61,8 @@ package final class Claimer: Sendable {
                     .integer(Int64(Self.quantum)), .integer(Int64(Self.mostLanes)), .text(round),
                 ])
         } catch {
-            if case .outcomeUnknown = error { state.withLock { $0.resent = true } }
+            // A script that failed halfway has taken messages, too.
+            if case .notSent = error {} else { state.withLock { $0.resent = true } }
             throw error
         }
         switch reply.first?.string {

@@ -161,13 +161,18 @@ package final class Settler: Sendable {
         for attempt in batch {
             parts.append(.text(attempt.message.id))
             parts.append(.text(attempt.message.place))
+            if attempt.isPlain {
+                parts += [.text("plain"), .integer(Int64(attempt.message.size))]
+                continue
+            }
             let cancelled =
                 switch attempt.step.asCancelled {
                 case .asDecided: "decided"
                 case .canceled: "canceled"
                 }
             switch attempt.step.decision {
-            case .delivered: parts += [.text("delivered"), .text(cancelled), .text("")]
+            case .delivered:
+                parts += [.text("delivered"), .text(cancelled), .integer(Int64(attempt.message.size))]
             case .retry(let at): parts += [.text("retry"), .text(cancelled), .integer(at.milliseconds)]
             case .dead(let id): parts += [.text("dead"), .text(cancelled), .text(id)]
             }
@@ -202,6 +207,11 @@ package final class Settler: Sendable {
 }
 
 extension SettledAttempt {
+    /// Delivered and nothing more: `settle.lua` takes it with a third of the arguments.
+    fileprivate var isPlain: Bool {
+        step.decision == .delivered && step.asCancelled == .asDecided && callbacks.isEmpty && outcome.isSuccess
+    }
+
     /// Bytes of the answer and of the callbacks it makes.
     fileprivate var size: Int {
         // The log has a part of everything again.

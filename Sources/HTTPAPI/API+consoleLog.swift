@@ -22,7 +22,7 @@ final class Tails: Sendable {
 
 extension API {
     /// Events looked at for one histogram.
-    private static let mostCounted = 50_000
+    private static let mostCounted = 20_000
     private static let mostBars = 240
 
     /// How many events of each state, over time, with the filters of the log; `bars` (60) is into how many parts the time is

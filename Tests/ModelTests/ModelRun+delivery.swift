@@ -146,7 +146,7 @@ extension ModelRun {
         let entry = held.place.split(separator: " ")[1].prefix { $0 != "-" }
         let step: SettledAttempt.Step =
             switch attempt.step {
-            case .delivered: .delivered
+            case .delivered: .delivered(size: 100 + 10 * index)
             case .retry(let after): .retry(at: now + after)
             case .dead: .dead("\(now)-\(entry)")
             }
@@ -162,8 +162,12 @@ extension ModelRun {
         var arguments = [
             node, "\(keeping.milliseconds)", "\(keeping.bytes)", "\(QueueModel.endedFor)", "\(attempts.count)",
         ]
-        for attempt in attempts {
-            let isDelivered = attempt.step == .delivered
+        for (index, attempt) in attempts.enumerated() {
+            let isDelivered = attempt.isDelivered
+            if isDelivered, attempt.callbacks.isEmpty, index % 2 == 0 {
+                arguments += [attempt.id, attempt.place, "plain", attempt.step.value]
+                continue
+            }
             arguments += [
                 attempt.id, attempt.place, attempt.step.word, isDelivered ? "decided" : "canceled", attempt.step.value,
                 isDelivered ? "200" : "500", "{}", "", isDelivered ? "" : "boom",

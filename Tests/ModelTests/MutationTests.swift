@@ -56,8 +56,8 @@ struct Mutation: Sendable, CustomTestStringConvertible {
             "if false and"),
         Mutation(
             "the history of a message loses its starts", Scripts.claim,
-            "'state', 'active', 'size', size, 'event', ref)",
-            "'state', 'active', 'size', size)"),
+            "'state', 'active', 'event', ref)",
+            "'state', 'active')"),
     ]
 
     /// Those that few sequences meet.

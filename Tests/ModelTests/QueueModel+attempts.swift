@@ -3,7 +3,8 @@
 /// One attempt as `settle` is told about it.
 struct SettledAttempt {
     enum Step: Equatable {
-        case delivered
+        /// The bytes it counts for while it stays readable.
+        case delivered(size: Int)
         case retry(at: Int64)
         case dead(String)
 
@@ -16,7 +17,7 @@ struct SettledAttempt {
         }
         var value: String {
             switch self {
-            case .delivered: ""
+            case .delivered(let size): "\(size)"
             case .retry(let at): "\(at)"
             case .dead(let id): id
             }
@@ -27,6 +28,8 @@ struct SettledAttempt {
     var place: String
     var step: Step
     var callbacks: [Parcel] = []
+
+    var isDelivered: Bool { if case .delivered = step { true } else { false } }
 }
 
 /// How long and how much of what was delivered stays readable.
@@ -50,15 +53,14 @@ extension QueueModel {
         let isCancelled = message.state == .cancelling
         message.hold = nil
         messages[id] = message
-        if attempt.step != .delivered { note(id, "ERROR") }
-        if isCancelled, attempt.step != .delivered {
+        if !attempt.isDelivered { note(id, "ERROR") }
+        if isCancelled, !attempt.isDelivered {
             forget(id, now)
             return "canceled"
         }
         switch attempt.step {
-        case .delivered:
+        case .delivered(let size):
             end(message, "DELIVERED", "SUCCESS")
-            let size = message.request.utf8.count + (message.isShared ? 0 : message.body.utf8.count)
             finished[id] = Ended(time: now, size: size)
         case .retry(let at):
             messages[id]?.retried += 1

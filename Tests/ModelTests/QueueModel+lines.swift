@@ -111,9 +111,20 @@ enum Observation {
           look = { log = function(number, k)
             if number == '' then return end
             for _, entry in ipairs(redis.call('XRANGE', k, '-', '+')) do
-              local name = entry[2][2] .. ' ' .. entry[2][4]
-              counts[name] = (counts[name] or 0) + 1
-              before[entry[1]] = { entry[2][2], entry[2][8] }
+              local f = entry[2]
+              local function event(ref, message, state, last)
+                local name = message .. ' ' .. state
+                counts[name] = (counts[name] or 0) + 1
+                before[ref] = { message, last }
+              end
+              if f[1] == 'message' then
+                event(entry[1], f[2], f[4], f[8])
+              else
+                local ms, number = string.match(entry[1], '^(%d+)-(%d+)$')
+                for i = 3, #f, 2 do
+                  event(string.format('%s-%d', ms, number + (i - 3) / 2), f[i], f[2], string.match(f[i + 1], '(%S*)$'))
+                end
+              end
             end
           end }
           out = {}

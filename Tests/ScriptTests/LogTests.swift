@@ -104,6 +104,48 @@ import Testing
         await bench.redis.close()
     }
 
+    /// What one call says of many messages shares an entry, and each event is found all the same: by its ref, behind it from
+    /// either side, in each message's history.
+    @Test func eventsThatShareAnEntryAreFoundOneByOne() async throws {
+        let bench = try ScriptBench()
+        try await bench.renew("n1")
+        let ids = (1...40).map { "msg_\($0)" }
+        for id in ids { _ = try await bench.publish(id) }
+        bench.now += 1
+        let held = try await bench.claim("n1", 1)
+        let attempts = held.flatMap { [$0.id, $0.place, "plain", "1000"] }
+        let results = try await bench.run(
+            Scripts.settle, ["n1", "60000", "1000000", "20000", "\(held.count)"] + attempts)
+        #expect(results.dropFirst().allSatisfy { $0.string == "delivered" })
+        for id in ids { #expect(try await history(bench, id) == ["DELIVERED", "ACTIVE", "CREATED"]) }
+        let entries = try await bench.redis.send("XLEN", "roost:{0}:log:1").int64 ?? 0
+        #expect(entries > 40 && entries < 50, "\(entries)")
+
+        let refs = try await scan(bench, "latestFirst", most: 1000)
+        #expect(refs.count == 120 && Set(refs).count == 120)
+        #expect(try await scan(bench, "earliestFirst", most: 1000).reversed() == refs)
+        for order in ["latestFirst", "earliestFirst"] {
+            let inOrder = order == "latestFirst" ? refs : refs.reversed()
+            var pages: [String] = []
+            while true {
+                let page = try await scan(bench, order, from: pages.last ?? "", most: 7)
+                if page.isEmpty { break }
+                pages += page
+            }
+            #expect(pages == inOrder)
+        }
+        let found = try await bench.run(Scripts.logGet, ["1000000"] + refs).dropFirst().map { $0.array ?? [] }
+        #expect(found.map { $0.first?.string } == refs)
+        for event in found where event.count == 7 && event[2].string != "CREATED" {
+            let created = try await bench.run(Scripts.logGet, "1000", event[3].string ?? "")[1].array ?? []
+            #expect(created.count == 7 && created[1] == event[1] && created[2].string == "CREATED")
+        }
+        // Numbers between two entries, and behind the last, are nobody's.
+        let gone = try await bench.run(Scripts.logGet, "1000", "\(bench.now)-121", "\(bench.now - 1)-110")
+        #expect(gone.dropFirst().allSatisfy { $0.array?.isEmpty == true })
+        await bench.redis.close()
+    }
+
     /// A clock that was a day ahead and is corrected does not stop the time of the log.
     @Test func aClockSetBackBeginsASegment() async throws {
         let bench = try ScriptBench()

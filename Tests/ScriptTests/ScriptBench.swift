@@ -39,12 +39,13 @@ final class ScriptBench {
     }
 
     func settle(
-        _ node: String, _ id: String, _ place: String, _ step: String, _ value: String = "", callback: String? = nil
+        _ node: String, _ id: String, _ place: String, _ step: String, _ value: String? = nil, callback: String? = nil
     )
         async throws -> String?
     {
         var words = [
-            node, "60000", "1000000", "20000", "1", id, place, step, "decided", value, "500", "{}", "", "boom",
+            node, "60000", "1000000", "20000", "1", id, place, step, "decided", value ?? "1000", "500", "{}", "",
+            "boom",
             step == "delivered" ? "" : #"{"error":"boom","status":500}"#, "100",
         ]
         words += callback.map { ["1", $0, "host:cb", "\(now)", "{}", "", "envelope", "100"] } ?? ["0"]

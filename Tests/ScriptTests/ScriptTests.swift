@@ -65,9 +65,7 @@ import Testing
         let held = try #require(try await bench.claim("n1", 1).first)
         _ = try await bench.redis.send("SET", "roost:{0}:\(index)", "another type")
         let words = [
-            "\(bench.now)", "n1", "60000", "1000000", "20000", "1", held.id, held.place, "delivered", "decided", "",
-            "200",
-            "", "", "", "", "100", "0",
+            "\(bench.now)", "n1", "60000", "1000000", "20000", "1", held.id, held.place, "plain", "1000",
         ]
         let reply = try await bench.redis.client.run(
             Scripts.settle, keys: ["roost:{0}"], arguments: words.map(RedisPart.text))

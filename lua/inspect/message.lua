@@ -51,7 +51,9 @@ for i = 1, #fields, 2 do record[fields[i]] = fields[i + 1] end
 
 line('id         %s', id)
 line('state      %s', record.state or 'missing')
-if record.place == 'due' then
+if record.state == 'delivered' then
+  line('where      ended, its last place was %s', record.place or 'unknown')
+elseif record.place == 'due' then
   line('where      waits in %s until %s', key('due'), record.due)
 elseif record.place then
   local stream, entry = string.match(record.place, '^(%S+) (%S+)$')
