@@ -47,14 +47,27 @@ final class Publisher: Sendable {
                 }
             }
             if waiting.isEmpty { return continuation.resume(returning: .success([])) }
-            let start = state.withLock { state in
-                state.waiting += waiting
-                defer { state.running = true }
-                return !state.running
-            }
-            if start { Task { await drain() } }
+            enqueue(waiting)
         }
         return try result.get()
+    }
+
+    /// Stores one item; `answer` is called once.
+    func add(_ item: PublishItem, _ answer: @escaping @Sendable (Result<PublishResult, StoreError>) -> Void) {
+        enqueue(
+            CollectionOfOne(
+                Waiting(
+                    item: item, bodyName: Self.bodyName(of: item, settings), size: item.size,
+                    deadline: ContinuousClock.now + settings.storeTimeout, answer: answer)))
+    }
+
+    private func enqueue(_ new: some Collection<Waiting>) {
+        let start = state.withLock { state in
+            state.waiting += new
+            defer { state.running = true }
+            return !state.running
+        }
+        if start { Task { await drain() } }
     }
 
     /// Collects the answers of one caller's items; the last one that comes brings all of them.

@@ -99,26 +99,39 @@ package final class Store: Sendable {
 
     /// Stores the messages; concurrent calls share one script call (see `Publisher`).
     package func publish(_ item: PublishItem) async throws(StoreError) -> PublishResult {
-        let results = try await publish([item])
-        guard let result = results.first else { throw .broken("publish answered nothing") }
-        return result
+        try await withCheckedContinuation {
+            (continuation: CheckedContinuation<Result<PublishResult, StoreError>, Never>) in
+            publish(item) { continuation.resume(returning: $0) }
+        }.get()
+    }
+
+    /// The same for a caller that does not wait: `answer` is called once, on any thread, and must return at once.
+    package func publish(
+        _ item: PublishItem, _ answer: @escaping @Sendable (Result<PublishResult, StoreError>) -> Void
+    ) {
+        publisher.add(item) { [self] result in
+            if case .success(let value) = result { note(value, of: item) }
+            answer(result)
+        }
     }
 
     /// Stores the items in their order, each whole or not at all. Where it throws, any of them may be stored.
     package func publish(_ items: [PublishItem]) async throws(StoreError) -> [PublishResult] {
         let results = try await publisher.publish(items)
-        for (item, result) in zip(items, results) {
-            switch result {
-            case .tooManyQueues: break
-            case .duplicates(let originals):
-                let stored = originals.count(where: \.isEmpty)
-                if let lane = item.entries.first?.lane, stored > 0 { metrics.published(LaneKind(lane: lane), stored) }
-            case .topicChanged: if let topic = item.topic { forgetTopic(topic.name) }
-            case .stored:
-                if let lane = item.entries.first?.lane { metrics.published(LaneKind(lane: lane), item.entries.count) }
-            }
-        }
+        for (item, result) in zip(items, results) { note(result, of: item) }
         return results
+    }
+
+    private func note(_ result: PublishResult, of item: PublishItem) {
+        switch result {
+        case .tooManyQueues: break
+        case .duplicates(let originals):
+            let stored = originals.count(where: \.isEmpty)
+            if let lane = item.entries.first?.lane, stored > 0 { metrics.published(LaneKind(lane: lane), stored) }
+        case .topicChanged: if let topic = item.topic { forgetTopic(topic.name) }
+        case .stored:
+            if let lane = item.entries.first?.lane { metrics.published(LaneKind(lane: lane), item.entries.count) }
+        }
     }
 
     /// Ends waiting messages at once and asks those in flight to end with their attempt. Answers how many.

@@ -55,12 +55,8 @@ extension API {
         _ request: APIRequest, remainder: String, access: Authenticator.Access, version: APIVersion,
         queue: String? = nil, requiresCron: Bool = false
     ) async throws(RequestError) -> APIResponse {
-        if let queue { try NameGrammar.check(queue, kind: "queue") }
-        let parsed = try DestinationParser.parse(remainder: remainder, limits: settings.limits)
-        let source = PublishSource(
-            destination: parsed.destination, headers: request.headers, query: parsed.query, body: request.body,
-            queue: queue, version: version, callerIP: callerIP(request), isAuthenticatedByQuery: access.isByQuery)
-        let publish = try await check(source)
+        let publish = try await check(
+            try source(request, remainder: remainder, access: access, version: version, queue: queue))
         if let schedule = publish.request.newSchedule() {
             try access.require(.manage)
             let answer = try await create(schedule, dedup: publish.request.scheduleDedup)
@@ -73,14 +69,28 @@ extension API {
         return APIResponse(status: answer.status(version: version), json: answer.json)
     }
 
+    func source(
+        _ request: APIRequest, remainder: String, access: Authenticator.Access, version: APIVersion,
+        queue: String? = nil
+    ) throws(RequestError) -> PublishSource {
+        if let queue { try NameGrammar.check(queue, kind: "queue") }
+        let parsed = try DestinationParser.parse(remainder: remainder, limits: settings.limits)
+        return PublishSource(
+            destination: parsed.destination, headers: request.headers, query: parsed.query, body: request.body,
+            queue: queue, version: version, callerIP: callerIP(request), isAuthenticatedByQuery: access.isByQuery)
+    }
+
     /// Reads everything of a publish. 404 for a topic that does not exist, but only where all else is right.
     func check(_ source: PublishSource) async throws(RequestError) -> CheckedPublish {
-        var topic: Topic?
-        var missing: RequestError?
-        if case .topic(let name) = source.destination {
-            topic = try await stored { try await store.topicForPublish(name) }
-            if topic == nil { missing = .topicNotFound(name) }
-        }
+        guard case .topic(let name) = source.destination else { return try check(source, topic: nil) }
+        let topic = try await stored { try await store.topicForPublish(name) }
+        let checked = try check(source, topic: topic)
+        if topic == nil { throw .topicNotFound(name) }
+        return checked
+    }
+
+    /// The same where its topic is known, or it has none.
+    func check(_ source: PublishSource, topic: Topic?) throws(RequestError) -> CheckedPublish {
         let context = PublishContext(
             version: source.version, now: store.clock.now, latest: store.clock.latest, callerIP: source.callerIP,
             isAuthenticatedByQuery: source.isAuthenticatedByQuery, queue: source.queue, limits: settings.limits,
@@ -88,7 +98,6 @@ extension API {
         let request = try PublishRequest.parse(
             destination: source.destination, headers: source.headers, query: source.query,
             topicDefaults: topic?.headers, body: source.body, context: context)
-        if let missing { throw missing }
         return CheckedPublish(source: source, topic: topic, request: request, messages: request.messages(topic: topic))
     }
 
@@ -97,13 +106,20 @@ extension API {
         var publish = publish
         for _ in 0..<20 {
             let item = publish.item
-            switch try await stored({ try await store.publish(item) }) {
-            case .stored: return publish.answer()
-            case .duplicates(let originals): return publish.answer(originals: originals)
-            case .tooManyQueues: throw .quota("maxQueues", limit: settings.limits.maxQueues ?? 0)
-            case .topicChanged: publish = try await check(publish.source)
-            }
+            let result = try await stored { try await store.publish(item) }
+            if let answer = try answer(publish, result) { return answer }
+            publish = try await check(publish.source)
         }
         throw .storageUnavailable
+    }
+
+    /// Nil where its topic is another one by now, so that it is to be read again.
+    func answer(_ publish: CheckedPublish, _ result: PublishResult) throws(RequestError) -> PublishAnswer? {
+        switch result {
+        case .stored: return publish.answer()
+        case .duplicates(let originals): return publish.answer(originals: originals)
+        case .tooManyQueues: throw .quota("maxQueues", limit: settings.limits.maxQueues ?? 0)
+        case .topicChanged: return nil
+        }
     }
 }

@@ -253,21 +253,33 @@ package struct API: Sendable {
         } catch let error as RequestError {
             throw error
         } catch let error as StoreError {
-            switch error {
-            case .unavailable: throw .storageUnavailable
-            case .outcomeUnknown: throw .storageOutcomeUnknown
-            case .refused(let text):
-                if let more = refusals.pass() {
-                    logger.error("Redis refuses to store: \(text)", metadata: ["since the last line": "\(more)"])
-                }
-                throw .storageUnavailable
-            case .broken(let text):
-                logger.critical("the store is broken: \(text)")
-                throw .internalError
-            }
+            throw answer(to: error)
         } catch {
             logger.critical("unexpected: \(error)")
             throw .internalError
+        }
+    }
+
+    /// The same with what a call of the store ended with.
+    func stored<Value>(_ result: Result<Value, StoreError>) throws(RequestError) -> Value {
+        switch result {
+        case .success(let value): return value
+        case .failure(let error): throw answer(to: error)
+        }
+    }
+
+    private func answer(to error: StoreError) -> RequestError {
+        switch error {
+        case .unavailable: return .storageUnavailable
+        case .outcomeUnknown: return .storageOutcomeUnknown
+        case .refused(let text):
+            if let more = refusals.pass() {
+                logger.error("Redis refuses to store: \(text)", metadata: ["since the last line": "\(more)"])
+            }
+            return .storageUnavailable
+        case .broken(let text):
+            logger.critical("the store is broken: \(text)")
+            return .internalError
         }
     }
 }

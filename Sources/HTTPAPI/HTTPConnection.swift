@@ -165,13 +165,14 @@ final class HTTPConnection: ChannelInboundHandler {
         request.body = body
         let (respond, loop) = (respond, context.eventLoop)
         let me = NIOLoopBound((self, context), eventLoop: loop)
-        Task { [request] in
-            let response = await respond(request)
+        let write: @Sendable (APIResponse) -> Void = { response in
             loop.execute {
                 let (handler, context) = me.value
                 handler.write(response, context)
             }
         }
+        if settings.takes(request, write) { return }
+        Task { [request] in write(await respond(request)) }
     }
 
     private func write(_ response: APIResponse, _ context: ChannelHandlerContext) {

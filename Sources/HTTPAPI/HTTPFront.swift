@@ -25,6 +25,9 @@ package struct FrontSettings: Sendable {
     package var maxBody: @Sendable (_ method: String, _ target: String) -> Int = { _, _ in 1 << 20 }
     /// Asked before a large body is read: why the request is refused, nil where it may go on.
     package var admits: @Sendable (APIRequest) -> Refusal? = { _ in nil }
+    /// Asked first, on the thread of the connection, which it must not keep: true where it will answer the request by the
+    /// closure, called once on any thread; false, with nothing done, where the responder is to.
+    package var takes: @Sendable (APIRequest, @escaping @Sendable (APIResponse) -> Void) -> Bool = { _, _ in false }
     /// TLS with this certificate; nil for plain HTTP.
     package var certificate: ServerCertificate?
     package init() {}

@@ -9,6 +9,7 @@ final class Door: Sendable {
     private struct Behind: Sendable {
         var respond: Responder
         var refuse: @Sendable (APIRequest) -> Refusal?
+        var take: @Sendable (APIRequest, @escaping @Sendable (APIResponse) -> Void) -> Bool
     }
 
     private let behind = Mutex<Behind?>(nil)
@@ -19,9 +20,18 @@ final class Door: Sendable {
 
     /// From now on requests go to `respond`.
     ///
-    /// - Parameter refuse: asked before a large body is read.
-    func open(_ respond: @escaping Responder, refuse: @escaping @Sendable (APIRequest) -> Refusal?) {
-        behind.withLock { $0 = Behind(respond: respond, refuse: refuse) }
+    /// - Parameters:
+    ///   - refuse: asked before a large body is read.
+    ///   - take: asked before `respond`, see `FrontSettings.takes`.
+    func open(
+        _ respond: @escaping Responder, refuse: @escaping @Sendable (APIRequest) -> Refusal?,
+        take: @escaping @Sendable (APIRequest, @escaping @Sendable (APIResponse) -> Void) -> Bool = { _, _ in false }
+    ) {
+        behind.withLock { $0 = Behind(respond: respond, refuse: refuse, take: take) }
+    }
+
+    func takes(_ request: APIRequest, _ answer: @escaping @Sendable (APIResponse) -> Void) -> Bool {
+        behind.withLock { $0 }?.take(request, answer) ?? false
     }
 
     func respond(to request: APIRequest) async -> APIResponse {

@@ -70,6 +70,7 @@ struct Server: Sendable {
         frontSettings.certificate = certificate
         // What is served beside the API in development needs no token.
         if extra == nil { frontSettings.admits = { door.refusal(of: $0) } }
+        frontSettings.takes = { door.takes($0, $1) }
         let front = HTTPFront(settings: frontSettings, group: group, metrics: apiMetrics, logger: logger) {
             await door.respond(to: $0)
         }
@@ -184,7 +185,7 @@ struct Server: Sendable {
                 { request in
                     if let page = WebPages.respond(to: request) { return page }
                     return await api.respond(to: request)
-                }, refuse: { api.refusal($0) })
+                }, refuse: { api.refusal($0) }, take: { api.takePlainPublish($0, $1) })
         } else {
             door.open(
                 { await pages.respond(to: $0) ?? APIResponse(RequestError.routeNotFound) },
