@@ -57,6 +57,13 @@ package final class CurlClient: Sendable {
         }
     }
 
+    /// The same for a caller that neither waits nor cancels: `answer` is called once, as a rule on a thread of curl, which it
+    /// must not keep.
+    package func send(_ exchange: HTTPExchange, _ answer: @escaping @Sendable (HTTPOutcome) -> Void) {
+        let id = next.wrappingAdd(1, ordering: .relaxed).newValue
+        lines[Int(id % UInt64(lines.count))].submit(Job(id: id, exchange: exchange, answer: answer))
+    }
+
     /// Ends every transfer as cancelled and the threads with them. Requests sent later are cancelled at once.
     package func shutDown() { for line in lines { line.stop() } }
 }

@@ -5,8 +5,14 @@ import Logging
 import RedisLink
 import Synchronization
 
-/// Sends one request; the seam to HTTP. Never throws: a failed delivery is data.
-package typealias Sender = @Sendable (Delivery) async -> Outcome
+/// Sends requests; the seam to HTTP. By callbacks and not by tasks: a task, its child and the way there and back cost as much
+/// as a signature (`ops/bench.d/NOTES.md`).
+package protocol Sender: Sendable {
+    /// Never fails: a failed delivery is data. `ended` is called once, on any thread, which it must not keep.
+    func send(_ delivery: Delivery, _ ended: @escaping @Sendable (Outcome) -> Void)
+    /// Ends what is under way, and all that comes later, without a response.
+    func cutOff()
+}
 
 /// One attempt as HTTP sees it.
 package struct Delivery: Sendable {
@@ -28,53 +34,70 @@ package final class Deliverer: Sendable {
     private let keys: SigningKeyring
     private let metrics: EngineMetrics
     private let logger: Logger
-    private let send: Sender
+    private let sender: any Sender
     private let wakeup: Wakeup
     private let renew: @Sendable () async -> Void
     private let mode = Mutex(Mode.running)
 
-    private enum Mode { case running, draining }
+    private enum Mode { case running, draining, cutOff }
+    /// Attempts under way, and the one that waits for there to be none.
+    private let attempts = Mutex((count: 0, waiter: CheckedContinuation<Void, Never>?.none))
 
     package init(
         claimer: Claimer, settler: Settler, held: HeldMessages, clock: NodeClock, settings: EngineSettings,
-        keys: SigningKeyring, metrics: EngineMetrics, logger: Logger, wakeup: Wakeup, send: @escaping Sender,
+        keys: SigningKeyring, metrics: EngineMetrics, logger: Logger, wakeup: Wakeup, sender: any Sender,
         renew: @escaping @Sendable () async -> Void
     ) {
         (self.claimer, self.settler, self.held, self.clock, self.settings) = (claimer, settler, held, clock, settings)
         (self.keys, self.metrics, self.logger, self.wakeup) = (keys, metrics, logger, wakeup)
-        (self.send, self.renew) = (send, renew)
+        (self.sender, self.renew) = (sender, renew)
     }
 
     /// No more claims from now on; `run` returns when what is in flight has ended or its task is cancelled.
     package func drain() {
-        mode.withLock { $0 = .draining }
+        mode.withLock { if $0 == .running { $0 = .draining } }
         wakeup.signal()
     }
 
-    private var isDraining: Bool { mode.withLock { $0 == .draining } }
+    private var isDraining: Bool { mode.withLock { $0 != .running } }
+    private var isCutOff: Bool { mode.withLock { $0 == .cutOff } }
 
     /// Runs until `drain` and the end of what is in flight. Cancelling the task aborts the requests in flight; their
     /// messages stay held, to be handed back.
     package func run(_ watch: LoopWatch) async {
-        await withDiscardingTaskGroup { group in
-            while !isDraining, !Task.isCancelled {
-                watch.beat()
-                wakeup.clear()
-                let end = await round(watch.beat) { message in group.addTask { await self.deliver(message) } }
-                claimAfterSettle.withLock { $0 = end == .blocked }
-                switch end {
-                case .quiet: watch.succeeded()
-                case .blocked:
-                    watch.succeeded()
-                    if settledSinceRound() { continue }
-                case .failed(let error):
-                    await wakeup.wait(atMost: watch.failed(error))
-                    continue
+        await withTaskCancellationHandler {
+            await claimUntilDrained(watch)
+            await withCheckedContinuation { continuation in
+                let isIdle = attempts.withLock { attempts in
+                    if attempts.count > 0 { attempts.waiter = continuation }
+                    return attempts.count == 0
                 }
-                repeat {
-                    watch.beat()
-                } while await !wakeup.wait(atMost: .seconds(1)) && !isDraining && !Task.isCancelled
+                if isIdle { continuation.resume() }
             }
+        } onCancel: {
+            mode.withLock { $0 = .cutOff }
+            sender.cutOff()
+        }
+    }
+
+    private func claimUntilDrained(_ watch: LoopWatch) async {
+        while !isDraining, !Task.isCancelled {
+            watch.beat()
+            wakeup.clear()
+            let end = await round(watch.beat)
+            claimAfterSettle.withLock { $0 = end == .blocked }
+            switch end {
+            case .quiet: watch.succeeded()
+            case .blocked:
+                watch.succeeded()
+                if settledSinceRound() { continue }
+            case .failed(let error):
+                await wakeup.wait(atMost: watch.failed(error))
+                continue
+            }
+            repeat {
+                watch.beat()
+            } while await !wakeup.wait(atMost: .seconds(1)) && !isDraining && !Task.isCancelled
         }
     }
 
@@ -95,12 +118,10 @@ package final class Deliverer: Sendable {
         }
     }
 
-    package enum RoundEnd: Sendable, Equatable { case quiet, blocked, failed(RedisError) }
+    private enum RoundEnd: Equatable { case quiet, blocked, failed(RedisError) }
 
-    /// Claims around the ring once and starts what it was given.
-    package func round(
-        _ beat: @Sendable () -> Void = {}, starting start: (ClaimedMessage) -> Void
-    ) async -> RoundEnd {
+    /// Claims around the ring once and begins what it was given.
+    private func round(_ beat: @Sendable () -> Void) async -> RoundEnd {
         settles.withLock { $0.seen = $0.last }
         var round = ""
         var capped = false
@@ -116,7 +137,7 @@ package final class Deliverer: Sendable {
                 await renew()
                 return .failed(.notSent("the node's lease has ended"))
             }
-            for message in claim.messages { start(message) }
+            for message in claim.messages { begin(message) }
             capped = capped || claim.capped
             switch claim.round {
             case .done: return capped ? .blocked : .quiet
@@ -128,39 +149,63 @@ package final class Deliverer: Sendable {
     }
 
     /// One attempt: signed, sent, judged, handed to the settler.
-    package func deliver(_ claimed: ClaimedMessage) async {
+    private func begin(_ claimed: ClaimedMessage) {
+        attempts.withLock { $0.count += 1 }
+        guard let apart = claimed.bodyApart else { return send(claimed, body: claimed.body) }
+        Task {
+            switch await body(apart, of: claimed) {
+            case .found(let bytes): send(claimed, body: bytes)
+            case .gone(let reason): end(with: unreadable(claimed, because: reason))
+            case .cutOff: end(with: nil)
+            }
+        }
+    }
+
+    private func send(_ claimed: ClaimedMessage, body: [UInt8]) {
         let record: MessageRecord
         do {
             record = try MessageRecord.decode(claimed.request)
         } catch {
-            return settler.add(unreadable(claimed, because: "\(error)"))
-        }
-        let body: [UInt8]
-        switch await self.body(of: claimed) {
-        case .found(let bytes): body = bytes
-        case .gone(let reason): return settler.add(unreadable(claimed, because: reason))
-        case .cutOff: return
+            return end(with: unreadable(claimed, because: "\(error)"))
         }
         let message = Message(
             id: MessageID(claimed.id), record: record, body: body, retried: claimed.retried,
             reclaimed: claimed.reclaimed)
-        let outcome: Outcome
-        if claimed.reclaimed >= 5 {
-            outcome = .noResponse(reason: "node lost")
-        } else {
-            metrics.started(
-                late: Double(Saturating.subtract(clock.microseconds, Saturating.multiply(claimed.due, 1000))) / 1e6)
-            let started = ContinuousClock.now
-            outcome = await send(delivery(of: message, bodyHash: claimed.bodyApart?.hash))
+        if claimed.reclaimed >= 5 { return judge(.noResponse(reason: "node lost"), claimed, message) }
+        metrics.started(
+            late: Double(Saturating.subtract(clock.microseconds, Saturating.multiply(claimed.due, 1000))) / 1e6)
+        let started = ContinuousClock.now
+        sender.send(delivery(of: message, bodyHash: claimed.bodyApart?.hash)) { [self] outcome in
             metrics.delivered(in: (ContinuousClock.now - started).inSeconds)
+            // A callback holds the whole answer: it is not made on the sender's thread.
+            if outcome.isSuccess, record.callback == nil {
+                judge(outcome, claimed, message)
+            } else {
+                Task { judge(outcome, claimed, message) }
+            }
         }
+    }
+
+    private func judge(_ outcome: Outcome, _ claimed: ClaimedMessage, _ message: Message) {
         // A request that was cut off by the end of this process has no outcome: the message is handed back.
-        if Task.isCancelled, case .noResponse = outcome { return }
+        if case .noResponse = outcome, isCutOff { return end(with: nil) }
         let now = clock.now
         let step = NextStep.after(
             outcome, of: message, at: now, dlqId: deadLetterID(of: claimed, at: now), limits: settings.limits,
             callbackFormat: settings.callbackFormat)
-        settler.add(SettledAttempt(message: claimed, step: step, outcome: outcome, error: outcome.errorText))
+        end(with: SettledAttempt(message: claimed, step: step, outcome: outcome, error: outcome.errorText))
+    }
+
+    /// - Parameter attempt: nil where the message stays held.
+    private func end(with attempt: SettledAttempt?) {
+        if let attempt { settler.add(attempt) }
+        let waiter = attempts.withLock { attempts in
+            attempts.count -= 1
+            guard attempts.count == 0 else { return CheckedContinuation<Void, Never>?.none }
+            defer { attempts.waiter = nil }
+            return attempts.waiter
+        }
+        waiter?.resume()
     }
 
     private enum Body {
@@ -171,10 +216,9 @@ package final class Deliverer: Sendable {
     }
 
     /// Redis being away is waited out: the message is held, and nobody else may deliver it.
-    private func body(of claimed: ClaimedMessage) async -> Body {
-        guard let apart = claimed.bodyApart else { return .found(claimed.body) }
+    private func body(_ apart: BodyApart, of claimed: ClaimedMessage) async -> Body {
         var pause = Duration.milliseconds(5)
-        while !Task.isCancelled {
+        while !isCutOff {
             do {
                 guard let bytes = try await claimer.body(apart) else { return .gone("its body is gone") }
                 return .found(bytes)

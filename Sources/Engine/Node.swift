@@ -54,9 +54,10 @@ package final class Node: Sendable {
     private let janitorWakeup: Wakeup
     private let reclaimerWakeup: Wakeup
     private let stop: Wakeup
+    private let executor: LoopExecutor
 
     package init(
-        store: Store, settings: EngineSettings, keys: SigningKeyring, timers: any EventLoop, send: @escaping Sender
+        store: Store, settings: EngineSettings, keys: SigningKeyring, timers: any EventLoop, sender: any Sender
     ) {
         name = "node-" + String(UInt64.random(in: .min ... .max), radix: 36)
         var logger = store.logger
@@ -64,6 +65,7 @@ package final class Node: Sendable {
         (self.settings, self.logger, self.store, self.keys) = (settings, logger, store, keys)
         scripts = store.scripts
         held = HeldMessages()
+        executor = LoopExecutor(timers)
         let (held, name, scripts) = (held, name, scripts)
         let deliverWakeup = Wakeup(timers: timers)
         let link = Link()
@@ -80,7 +82,7 @@ package final class Node: Sendable {
         let claimer = Claimer(scripts: scripts, node: name, settings: settings, held: held)
         deliverer = Deliverer(
             claimer: claimer, settler: settler, held: held, clock: store.clock, settings: settings, keys: keys,
-            metrics: store.metrics, logger: logger, wakeup: deliverWakeup, send: send,
+            metrics: store.metrics, logger: logger, wakeup: deliverWakeup, sender: sender,
             renew: {
                 renewer.oweFull()
                 try? await renewer.step()
@@ -141,16 +143,15 @@ package final class Node: Sendable {
 
     /// Runs all loops until `shutDown`, then drains: no more claims, what is in flight may end within the drain
     /// timeout, the rest is handed back in order. Returns when nothing is held any more, or Redis stays away.
-    package func run(events: AsyncStream<WakeEvent>) async {
+    package func run() async {
         logger.info("node starts")
         await withTaskGroup(of: Void.self) { background in
-            background.addTask { for await event in events { self.wake(event) } }
             background.addTask { await self.renewer.run(self.watch("renewer")) }
-            background.addTask { await self.promoter.run(self.watch("promoter")) }
+            background.addTask(executorPreference: executor) { await self.promoter.run(self.watch("promoter")) }
             background.addTask { await self.scheduleRunner.run(self.watch("schedules")) }
             background.addTask { await self.reclaimer.run(self.watch("reclaimer")) }
             background.addTask { await self.janitor.run(self.watch("janitor")) }
-            let settling = Task { await self.settler.run(self.watch("settler")) }
+            let settling = Task(executorPreference: executor) { await self.settler.run(self.watch("settler")) }
             await deliverUntilDrained()
             settler.finish()
             await value(of: settling, within: settings.store.storeTimeout)
@@ -173,7 +174,7 @@ package final class Node: Sendable {
     }
 
     private func deliverUntilDrained() async {
-        let delivering = Task { await deliverer.run(watch("deliverer")) }
+        let delivering = Task(executorPreference: executor) { await self.deliverer.run(self.watch("deliverer")) }
         while await !stop.wait(atMost: .seconds(3600)) {}
         logger.info("draining", metadata: ["inFlight": "\(held.count)"])
         await value(of: delivering, within: settings.drainTimeout)

@@ -67,7 +67,8 @@ final class Publisher: Sendable {
             defer { state.running = true }
             return !state.running
         }
-        if start { Task { await drain() } }
+        // Soon and not at once: what else this thread has just read goes with it.
+        if start { scripts.redis.perform { self.storeNext() } }
     }
 
     /// Collects the answers of one caller's items; the last one that comes brings all of them.
@@ -90,9 +91,14 @@ final class Publisher: Sendable {
         }
     }
 
-    private func drain() async {
+    /// Stores batch after batch, each when the one before is answered, until nothing waits.
+    private func storeNext() {
         while let batch = next() {
-            await store(batch)
+            let now = ContinuousClock.now
+            let late = batch.filter { $0.deadline <= now }
+            late.forEach { $0.answer(.failure(.unavailable)) }
+            let rest = late.isEmpty ? batch : batch.filter { $0.deadline > now }
+            if let deadline = rest.map(\.deadline).min() { return store(rest, deadline) }
         }
     }
 
@@ -115,33 +121,44 @@ final class Publisher: Sendable {
         }
     }
 
-    private func store(_ batch: [Waiting]) async {
-        let now = ContinuousClock.now
-        let late = batch.filter { $0.deadline <= now }
-        late.forEach { $0.answer(.failure(.unavailable)) }
-        let batch = late.isEmpty ? batch : batch.filter { $0.deadline > now }
-        guard let deadline = batch.map(\.deadline).min() else { return }
-        do {
-            let reply = try await scripts.untilAnswered(Scripts.publish, arguments(batch), deadline: deadline)
-            for (index, waiting) in batch.enumerated() {
-                switch reply.count > index + 1 ? reply[index + 1].string : nil {
-                case "stored": waiting.answer(.success(.stored))
-                case "topic": waiting.answer(.success(.topicChanged))
-                case "queues": waiting.answer(.success(.tooManyQueues))
-                default:
-                    if reply.count > index + 1, let originals = reply[index + 1].array {
-                        waiting.answer(.success(.duplicates(originals.map { $0.string ?? "" })))
-                        continue
-                    }
-                    waiting.answer(.failure(.broken("publish answered \(reply.count) values for \(batch.count)")))
+    private func store(_ batch: [Waiting], _ deadline: ContinuousClock.Instant) {
+        scripts.untilAnswered(Scripts.publish, arguments(batch), deadline: deadline) { result in
+            switch result {
+            case .success(let reply): self.answer(batch, reply)
+            case .failure(.broken(let text)) where batch.count > 1:
+                self.scripts.logger.error("publish of \(batch.count) failed, trying each alone: \(text)")
+                Task {
+                    for waiting in batch { await self.storeAlone(waiting) }
+                    self.storeNext()
                 }
+                return
+            case .failure(let error): batch.forEach { $0.answer(.failure(error)) }
             }
+            self.storeNext()
+        }
+    }
+
+    private func storeAlone(_ waiting: Waiting) async {
+        do throws(StoreError) {
+            let arguments = arguments([waiting])
+            answer([waiting], try await scripts.untilAnswered(Scripts.publish, arguments, deadline: waiting.deadline))
         } catch {
-            if case .broken(let text) = error, batch.count > 1 {
-                scripts.logger.error("publish of \(batch.count) failed, trying each alone: \(text)")
-                for waiting in batch { await store([waiting]) }
-            } else {
-                batch.forEach { $0.answer(.failure(error)) }
+            waiting.answer(.failure(error))
+        }
+    }
+
+    private func answer(_ batch: [Waiting], _ reply: [RedisValue]) {
+        for (index, waiting) in batch.enumerated() {
+            switch reply.count > index + 1 ? reply[index + 1].string : nil {
+            case "stored": waiting.answer(.success(.stored))
+            case "topic": waiting.answer(.success(.topicChanged))
+            case "queues": waiting.answer(.success(.tooManyQueues))
+            default:
+                if reply.count > index + 1, let originals = reply[index + 1].array {
+                    waiting.answer(.success(.duplicates(originals.map { $0.string ?? "" })))
+                    continue
+                }
+                waiting.answer(.failure(.broken("publish answered \(reply.count) values for \(batch.count)")))
             }
         }
     }

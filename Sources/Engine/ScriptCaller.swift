@@ -77,10 +77,12 @@ package struct ScriptCaller: Sendable {
     /// waited out; any other error reply ends it.
     ///
     /// - `root`: the key it works on where that is not the root of messages.
+    /// - `wasSent`: it was before, and nobody knows what became of it.
     package func untilAnswered(
-        _ script: Script, _ arguments: [RedisPart], root: String? = nil, deadline: ContinuousClock.Instant
+        _ script: Script, _ arguments: [RedisPart], root: String? = nil, wasSent: Bool = false,
+        deadline: ContinuousClock.Instant
     ) async throws(StoreError) -> [RedisValue] {
-        var unknown = false
+        var unknown = wasSent
         var pause = Duration.milliseconds(5)
         while true {
             do throws(RedisError) {
@@ -102,6 +104,33 @@ package struct ScriptCaller: Sendable {
                 }
                 try? await Task.sleep(for: pause)
                 pause = min(pause * 2, .milliseconds(500))
+            }
+        }
+    }
+
+    /// The same for a caller that does not wait. An answer that comes at the first attempt is told on the thread it comes to,
+    /// which `answer` must not keep; only the attempts after it need a task.
+    func untilAnswered(
+        _ script: Script, _ arguments: [RedisPart], deadline: ContinuousClock.Instant,
+        _ answer: @escaping @Sendable (Result<[RedisValue], StoreError>) -> Void
+    ) {
+        let start = ContinuousClock.now
+        let command = script.command(keys: [root], arguments: [.text(clock.argument)] + arguments)
+        redis.send(command) { result in
+            if case .success(let reply) = result, let values = reply.array, values.first?.string != "clock" {
+                metrics.scriptTook(script.name, ContinuousClock.now - start)
+                return answer(.success(values))
+            }
+            let wasSent = if case .failure(.outcomeUnknown) = result { true } else { false }
+            Task {
+                let later: Result<[RedisValue], StoreError>
+                do throws(StoreError) {
+                    later = .success(
+                        try await untilAnswered(script, arguments, wasSent: wasSent, deadline: deadline))
+                } catch {
+                    later = .failure(error)
+                }
+                answer(later)
             }
         }
     }

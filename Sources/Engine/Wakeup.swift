@@ -5,12 +5,25 @@ import Synchronization
 
 /// A signal is never lost: one that comes while nobody waits ends the next wait at once. The alarm is a timer of a
 /// NIO event loop, exact to about a tenth of a millisecond where `Task.sleep` may be several late.
+///
+/// Setting a timer wakes the thread of its loop, and most waits end by a signal long before their time. So the alarm of a
+/// wait that has ended stays set and serves the next ones: where it rings too early for them, it is set again from there.
 package final class Wakeup: Sendable {
     private struct State {
         var signalled = false
         var waiter: CheckedContinuation<Bool, Never>?
-        var alarm: Scheduled<Void>?
+        /// When the waiter wakes without a signal.
+        var limit = NIODeadline.uptimeNanoseconds(0)
+        /// While somebody waits it rings at `limit` or before.
+        var alarm: (rings: NIODeadline, callback: NIOScheduledCallback)?
+        /// Of the alarm that is set; one that was set before says nothing any more.
         var turn = 0
+    }
+
+    private struct Alarm: NIOScheduledCallbackHandler, Sendable {
+        let wakeup: Wakeup
+        let turn: Int
+        func handleScheduledCallback(eventLoop: some EventLoop) { wakeup.ring(turn) }
     }
 
     private let state = Mutex(State())
@@ -19,15 +32,11 @@ package final class Wakeup: Sendable {
     package init(timers: any EventLoop) { self.timers = timers }
 
     package func signal() {
-        let (waiter, alarm) = state.withLock { state -> (CheckedContinuation<Bool, Never>?, Scheduled<Void>?) in
-            guard let waiter = state.waiter else {
-                state.signalled = true
-                return (nil, nil)
-            }
-            defer { (state.waiter, state.alarm) = (nil, nil) }
-            return (waiter, state.alarm)
+        let waiter = state.withLock { state in
+            defer { state.waiter = nil }
+            if state.waiter == nil { state.signalled = true }
+            return state.waiter
         }
-        alarm?.cancel()
         waiter?.resume(returning: true)
     }
 
@@ -42,30 +51,41 @@ package final class Wakeup: Sendable {
             ? 1_000_000_000_000_000
             : limit.components.seconds * 1_000_000_000 + limit.components.attoseconds / 1_000_000_000
         return await withCheckedContinuation { continuation in
-            let (turn, signalled) = state.withLock { state -> (Int?, Bool) in
+            let signalled = state.withLock { state -> Bool? in
                 if state.signalled || nanoseconds <= 0 {
                     defer { state.signalled = false }
-                    return (nil, state.signalled)
+                    return state.signalled
                 }
-                state.turn += 1
                 state.waiter = continuation
-                return (state.turn, false)
+                state.limit = .now() + .nanoseconds(nanoseconds)
+                if let alarm = state.alarm {
+                    if alarm.rings <= state.limit { return nil }
+                    alarm.callback.cancel()
+                }
+                setAlarm(&state)
+                return nil
             }
-            guard let turn else { return continuation.resume(returning: signalled) }
-            let alarm = timers.scheduleTask(in: .nanoseconds(nanoseconds)) { self.ring(turn) }
-            let tooLate = state.withLock { state in
-                guard state.turn == turn, state.waiter != nil else { return true }
-                state.alarm = alarm
-                return false
-            }
-            if tooLate { alarm.cancel() }
+            if let signalled { continuation.resume(returning: signalled) }
         }
+    }
+
+    private func setAlarm(_ state: inout State) {
+        state.turn += 1
+        let alarm = Alarm(wakeup: self, turn: state.turn)
+        // A loop that is shut down sets none: then the process ends.
+        state.alarm = (try? timers.scheduleCallback(at: state.limit, handler: alarm)).map { (state.limit, $0) }
     }
 
     private func ring(_ turn: Int) {
         let waiter = state.withLock { state -> CheckedContinuation<Bool, Never>? in
-            guard state.turn == turn, let waiter = state.waiter else { return nil }
-            (state.waiter, state.alarm) = (nil, nil)
+            guard state.turn == turn else { return nil }
+            state.alarm = nil
+            guard let waiter = state.waiter else { return nil }
+            guard state.limit <= .now() else {
+                setAlarm(&state)
+                return nil
+            }
+            state.waiter = nil
             return waiter
         }
         waiter?.resume(returning: false)

@@ -33,7 +33,8 @@ package final class RedisClient: RedisCommands {
     }
 
     private let inbox = Mutex(Inbox())
-    private let loop: any EventLoop
+    /// Replies come here.
+    package let loop: any EventLoop
     private let core: NIOLoopBoundBox<RedisClientCore>
     private let settings: RedisClientSettings
 
@@ -55,12 +56,21 @@ package final class RedisClient: RedisCommands {
         // `queued` or `pending`, or is refused before it comes there.
         let result = await withUnsafeContinuation {
             (continuation: UnsafeContinuation<Result<RedisValue, RedisError>, Never>) in
-            submit(command.encoded) { continuation.resume(returning: $0) }
+            send(command) { continuation.resume(returning: $0) }
         }
-        let value = try result.get()
-        if case .error(let text) = value { throw .server(text) }
-        return value
+        return try result.get()
     }
+
+    package func send(
+        _ command: RedisCommand, _ answer: @escaping @Sendable (Result<RedisValue, RedisError>) -> Void
+    ) {
+        submit(command.encoded) { result in
+            if case .success(.error(let text)) = result { return answer(.failure(.server(text))) }
+            answer(result)
+        }
+    }
+
+    package func perform(_ work: @escaping @Sendable () -> Void) { loop.execute(work) }
 
     private func submit(_ bytes: [UInt8], _ answer: @escaping @Sendable (Result<RedisValue, RedisError>) -> Void) {
         guard !bytes.isEmpty else { return answer(.failure(.notSent("the command can't be encoded"))) }

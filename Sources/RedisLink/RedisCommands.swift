@@ -1,8 +1,29 @@
-/// The seam to Redis: one method. Tests wrap it to make the n-th call fail.
+/// The seam to Redis: a command and its reply. Tests wrap it to make the n-th call fail.
 
 package protocol RedisCommands: Sendable {
     /// The reply, or what is known about why there is none. An error reply is thrown as `.server`.
     func send(_ command: RedisCommand) async throws(RedisError) -> RedisValue
+    /// The same for a caller that does not wait: `answer` is called once, on the thread the reply comes to, which it must not
+    /// keep.
+    func send(_ command: RedisCommand, _ answer: @escaping @Sendable (Result<RedisValue, RedisError>) -> Void)
+    /// Does the work soon, on the thread that replies come to, after what that thread is at.
+    func perform(_ work: @escaping @Sendable () -> Void)
+}
+
+extension RedisCommands {
+    package func send(
+        _ command: RedisCommand, _ answer: @escaping @Sendable (Result<RedisValue, RedisError>) -> Void
+    ) {
+        Task {
+            do throws(RedisError) {
+                answer(.success(try await send(command)))
+            } catch {
+                answer(.failure(error))
+            }
+        }
+    }
+
+    package func perform(_ work: @escaping @Sendable () -> Void) { Task { work() } }
 }
 
 package enum RedisError: Error, Equatable, CustomStringConvertible {

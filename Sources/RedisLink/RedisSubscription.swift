@@ -12,17 +12,18 @@ package final class RedisSubscription: Sendable {
         case message(channel: String, payload: String)
     }
 
-    package let events: AsyncStream<Event>
     private let loop: any EventLoop
     private let core: NIOLoopBoundBox<RedisSubscriptionCore>
 
-    package init(url: RedisURL, channel: String, name: String = "roost-wake", loop: any EventLoop, logger: Logger) {
+    /// - Parameter onEvent: called on the event loop, which it must not keep.
+    package init(
+        url: RedisURL, channel: String, name: String = "roost-wake", loop: any EventLoop, logger: Logger,
+        onEvent: @escaping @Sendable (Event) -> Void
+    ) {
         self.loop = loop
-        let (events, continuation) = AsyncStream.makeStream(of: Event.self, bufferingPolicy: .bufferingNewest(1024))
-        self.events = events
         core = NIOLoopBoundBox.makeBoxSendingValue(
             RedisSubscriptionCore(
-                url: url, channel: channel, name: name, loop: loop, logger: logger, events: continuation),
+                url: url, channel: channel, name: name, loop: loop, logger: logger, onEvent: onEvent),
             eventLoop: loop)
         let core = core
         loop.execute { core.value.start(core) }
@@ -41,7 +42,7 @@ final class RedisSubscriptionCore {
     private let name: String
     private let loop: any EventLoop
     private let logger: Logger
-    private let events: AsyncStream<RedisSubscription.Event>.Continuation
+    private let onEvent: @Sendable (RedisSubscription.Event) -> Void
     private var me: NIOLoopBoundBox<RedisSubscriptionCore>?
 
     private var channel: (any Channel)?
@@ -53,10 +54,10 @@ final class RedisSubscriptionCore {
 
     init(
         url: RedisURL, channel: String, name: String, loop: any EventLoop, logger: Logger,
-        events: AsyncStream<RedisSubscription.Event>.Continuation
+        onEvent: @escaping @Sendable (RedisSubscription.Event) -> Void
     ) {
-        (self.url, channelName, self.name, self.loop, self.logger, self.events) = (
-            url, channel, name, loop, logger, events
+        (self.url, channelName, self.name, self.loop, self.logger, self.onEvent) = (
+            url, channel, name, loop, logger, onEvent
         )
     }
 
@@ -107,9 +108,9 @@ final class RedisSubscriptionCore {
         switch parts[0].string {
         case "subscribe":
             backoff = 10
-            events.yield(.subscribed)
+            onEvent(.subscribed)
         case "message":
-            events.yield(.message(channel: parts[1].string ?? "", payload: parts[2].string ?? ""))
+            onEvent(.message(channel: parts[1].string ?? "", payload: parts[2].string ?? ""))
         default: break
         }
     }
@@ -140,7 +141,6 @@ final class RedisSubscriptionCore {
         generation += 1
         channel?.close(promise: nil)
         channel = nil
-        events.finish()
         me = nil
     }
 }

@@ -14,14 +14,18 @@ package struct Script: Sendable {
             (byte < 16 ? "0" : "") + String(byte, radix: 16)
         }.joined()
     }
+
+    package func command(keys: [String], arguments: [RedisPart]) -> RedisCommand {
+        RedisCommand(
+            parts: [.text("EVALSHA"), .text(digest), .integer(Int64(keys.count))] + keys.map(RedisPart.text) + arguments
+        )
+    }
 }
 
 extension RedisCommands {
     /// Runs the script with EVALSHA; after NOSCRIPT (a restart, SCRIPT FLUSH) loads it and runs it again.
     package func run(_ script: Script, keys: [String], arguments: [RedisPart]) async throws(RedisError) -> RedisValue {
-        let command = RedisCommand(
-            parts: [.text("EVALSHA"), .text(script.digest), .integer(Int64(keys.count))] + keys.map(RedisPart.text)
-                + arguments)
+        let command = script.command(keys: keys, arguments: arguments)
         do {
             return try await send(command)
         } catch {

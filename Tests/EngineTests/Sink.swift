@@ -43,6 +43,21 @@ extension Delivery {
     func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
 }
 
+/// Sends by a closure, in a task for each request.
+private final class TaskSender: Sender {
+    private let send: @Sendable (Delivery) async -> Outcome
+    private let tasks = Mutex<[Task<Void, Never>]>([])
+
+    init(_ send: @escaping @Sendable (Delivery) async -> Outcome) { self.send = send }
+
+    func send(_ delivery: Delivery, _ ended: @escaping @Sendable (Outcome) -> Void) {
+        let task = Task { ended(await send(delivery)) }
+        tasks.withLock { $0.append(task) }
+    }
+
+    func cutOff() { tasks.withLock { $0.forEach { $0.cancel() } } }
+}
+
 /// A node that runs, with its wake-ups.
 struct RunningNode {
     let node: Node
@@ -51,24 +66,20 @@ struct RunningNode {
 
     init(
         _ store: Store, _ redis: TestRedis, _ settings: EngineSettings = EngineSettings(),
-        keys: SigningKeys = .generate(), send: @escaping Sender
+        keys: SigningKeys = .generate(), send: @escaping @Sendable (Delivery) async -> Outcome
     ) {
         let node = Node(
-            store: store, settings: settings, keys: SigningKeyring(keys), timers: redis.loop, send: send)
+            store: store, settings: settings, keys: SigningKeyring(keys), timers: redis.loop, sender: TaskSender(send))
         let subscription = RedisSubscription(
-            url: redis.server.url, channel: "roost:{0}:wake", loop: redis.loop, logger: TestRedis.quiet)
-        let (events, continuation) = AsyncStream.makeStream(of: WakeEvent.self)
-        Task {
-            for await event in subscription.events {
-                switch event {
-                case .subscribed: continuation.yield(.subscribed)
-                case .message(_, let payload): if let event = WakeEvent(payload: payload) { continuation.yield(event) }
-                }
+            url: redis.server.url, channel: "roost:{0}:wake", loop: redis.loop, logger: TestRedis.quiet
+        ) { event in
+            switch event {
+            case .subscribed: node.wake(.subscribed)
+            case .message(_, let payload): if let event = WakeEvent(payload: payload) { node.wake(event) }
             }
-            continuation.finish()
         }
         (self.node, self.subscription) = (node, subscription)
-        running = Task { await node.run(events: events) }
+        running = Task { await node.run() }
     }
 
     /// Drains it.

@@ -156,8 +156,8 @@ struct Server: Sendable {
         defer { curl?.shutDown() }
         let node = curl.map { curl in
             Node(
-                store: store, settings: settings.engine, keys: keyring, timers: group.next(),
-                send: CurlSender.sender(
+                store: store, settings: settings.engine, keys: keyring, timers: redis.loop,
+                sender: CurlSender(
                     curl, limits: settings.engine.limits, literals: settings.proxy == nil ? nil : settings.policy))
         }
         nodeBox.node = node
@@ -192,9 +192,15 @@ struct Server: Sendable {
                 refuse: { _ in Refusal(.routeNotFound) })
         }
         let wakeups = RedisSubscription(
-            url: redisURL, channel: settings.engine.store.root + ":wake", loop: group.next(), logger: logger)
+            url: redisURL, channel: settings.engine.store.root + ":wake", loop: redis.loop, logger: logger
+        ) { event in
+            switch event {
+            case .subscribed: node?.wake(.subscribed)
+            case .message(_, let payload): if let event = WakeEvent(payload: payload) { node?.wake(event) }
+            }
+        }
         await withTaskGroup(of: Void.self) { tasks in
-            if let node { tasks.addTask { await node.run(events: Self.wakeEvents(of: wakeups)) } }
+            if let node { tasks.addTask { await node.run() } }
             let clock = Task { await followRedis(store, redis, keyring) }
             announce(port)
             await stopping.wait()
@@ -279,21 +285,6 @@ struct Server: Sendable {
             }
             if let keys = try? await store.signingKeys(initial: keyring.keys) { keyring.replace(keys) }
         }
-    }
-
-    private static func wakeEvents(of subscription: RedisSubscription) -> AsyncStream<WakeEvent> {
-        let (stream, continuation) = AsyncStream.makeStream(of: WakeEvent.self)
-        let task = Task {
-            for await event in subscription.events {
-                switch event {
-                case .subscribed: continuation.yield(.subscribed)
-                case .message(_, let payload): if let event = WakeEvent(payload: payload) { continuation.yield(event) }
-                }
-            }
-            continuation.finish()
-        }
-        continuation.onTermination = { _ in task.cancel() }
-        return stream
     }
 
     private static func text(_ error: any Error) -> String {
