@@ -7,6 +7,7 @@ typedef size_t (*roost_curl_data)(char *, size_t, size_t, void *);
 typedef curl_socket_t (*roost_curl_open)(void *, curlsocktype, struct curl_sockaddr *);
 typedef int (*roost_curl_close)(void *, curl_socket_t);
 typedef int (*roost_curl_prereq)(void *, char *, char *, int, int);
+typedef int (*roost_curl_seek)(void *, curl_off_t, int);
 typedef int (*roost_curl_resolve)(void *, void *, void *);
 typedef int (*roost_curl_socket)(CURL *, curl_socket_t, int, void *, void *);
 typedef int (*roost_curl_timer)(CURLM *, long, void *);
@@ -19,6 +20,7 @@ static inline CURLcode roost_set_data(CURL *h, CURLoption o, roost_curl_data v) 
 static inline CURLcode roost_set_open(CURL *h, CURLoption o, roost_curl_open v) { return curl_easy_setopt(h, o, v); }
 static inline CURLcode roost_set_close(CURL *h, roost_curl_close v) { return curl_easy_setopt(h, CURLOPT_CLOSESOCKETFUNCTION, v); }
 static inline CURLcode roost_set_prereq(CURL *h, roost_curl_prereq v) { return curl_easy_setopt(h, CURLOPT_PREREQFUNCTION, v); }
+static inline CURLcode roost_set_seek(CURL *h, roost_curl_seek v) { return curl_easy_setopt(h, CURLOPT_SEEKFUNCTION, v); }
 static inline CURLcode roost_set_resolve(CURL *h, roost_curl_resolve v) { return curl_easy_setopt(h, CURLOPT_RESOLVER_START_FUNCTION, v); }
 // The file of trust roots that curl was built with, or NULL.
 static inline const char *roost_curl_roots(void) { return curl_version_info(CURLVERSION_NOW)->cainfo; }

@@ -10,7 +10,11 @@ final class CurlTransfer {
     var isAdded = false
 
     private let settings: CurlSettings
+    /// A body that goes out with the headers: curl needs an address that stays. A larger one it asks for as it sends it.
     private let body: UnsafeMutableRawBufferPointer
+    private static let mostCopied = 64 << 10
+    /// Bytes of a larger one that curl has taken.
+    private var taken = 0
     private var headerList: UnsafeMutablePointer<curl_slist>?
 
     private var status = 0
@@ -41,9 +45,9 @@ final class CurlTransfer {
 
     init(job: CurlClient.Job, easy: OpaquePointer, multi: CurlMulti, settings: CurlSettings) {
         (self.job, self.easy, self.multi, self.settings) = (job, easy, multi, settings)
-        // curl reads the body when the socket takes it: it needs an address that stays.
-        body = .allocate(byteCount: max(1, job.exchange.body.count), alignment: 1)
-        body.copyBytes(from: job.exchange.body)
+        let isCopied = job.exchange.body.count <= Self.mostCopied
+        body = .allocate(byteCount: isCopied ? max(1, job.exchange.body.count) : 0, alignment: 1)
+        if isCopied { body.copyBytes(from: job.exchange.body) }
         _ = Unmanaged.passRetained(self)
     }
 
@@ -103,7 +107,11 @@ final class CurlTransfer {
         _ = roost_set_long(handle, CURLOPT_POST, 1)
         _ = roost_set_text(handle, CURLOPT_CUSTOMREQUEST, exchange.method)
         _ = roost_set_size(handle, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(exchange.body.count))
-        _ = roost_set_pointer(handle, CURLOPT_POSTFIELDS, body.baseAddress)
+        if exchange.body.count <= Self.mostCopied {
+            _ = roost_set_pointer(handle, CURLOPT_POSTFIELDS, body.baseAddress)
+        } else {
+            setBodySource(handle)
+        }
         var hasContentType = false
         var line: [UInt8] = []
         line.reserveCapacity(512)
@@ -123,6 +131,35 @@ final class CurlTransfer {
         headerList = curl_slist_append(headerList, "Expect:")
         if !hasContentType { headerList = curl_slist_append(headerList, "Content-Type:") }
         _ = roost_set_pointer(handle, CURLOPT_HTTPHEADER, headerList)
+    }
+
+    private func setBodySource(_ handle: UnsafeMutableRawPointer) {
+        let me = Unmanaged.passUnretained(self).toOpaque()
+        _ = roost_set_pointer(handle, CURLOPT_READDATA, me)
+        _ = roost_set_data(handle, CURLOPT_READFUNCTION) { target, size, count, me in
+            guard let target, let me else { return Int(CURL_READFUNC_ABORT) }
+            return Unmanaged<CurlTransfer>.fromOpaque(me).takeUnretainedValue()
+                .takeBody(UnsafeMutableRawBufferPointer(start: target, count: size * count))
+        }
+        // Where a connection that stood open turns out dead, the request begins again on a new one.
+        _ = roost_set_pointer(handle, CURLOPT_SEEKDATA, me)
+        _ = roost_set_seek(handle) { me, offset, origin in
+            guard let me, origin == SEEK_SET else { return Int32(CURL_SEEKFUNC_CANTSEEK) }
+            return Unmanaged<CurlTransfer>.fromOpaque(me).takeUnretainedValue().seekBody(Int(clamping: offset))
+        }
+    }
+
+    private func takeBody(_ target: UnsafeMutableRawBufferPointer) -> Int {
+        let part = job.exchange.body[taken...].prefix(target.count)
+        target.copyBytes(from: part)
+        taken += part.count
+        return part.count
+    }
+
+    private func seekBody(_ offset: Int) -> Int32 {
+        guard (0...job.exchange.body.count).contains(offset) else { return Int32(CURL_SEEKFUNC_FAIL) }
+        taken = offset
+        return Int32(CURL_SEEKFUNC_OK)
     }
 
     private func setCallbacks(_ handle: UnsafeMutableRawPointer, _ me: UnsafeMutableRawPointer) {

@@ -39,6 +39,8 @@ package final class Deliverer: Sendable {
     private let renew: @Sendable () async -> Void
     private let mode = Mutex(Mode.running)
 
+    private let bodyReads = BodyReads()
+
     private enum Mode { case running, draining, cutOff }
     /// Attempts under way, and the one that waits for there to be none.
     private let attempts = Mutex((count: 0, waiter: CheckedContinuation<Void, Never>?.none))
@@ -153,7 +155,7 @@ package final class Deliverer: Sendable {
         attempts.withLock { $0.count += 1 }
         guard let apart = claimed.bodyApart else { return send(claimed, body: claimed.body) }
         Task {
-            switch await body(apart, of: claimed) {
+            switch await bodyReads.read(apart.length, { await body(apart, of: claimed) }) {
             case .found(let bytes): send(claimed, body: bytes)
             case .gone(let reason): end(with: unreadable(claimed, because: reason))
             case .cutOff: end(with: nil)

@@ -14,14 +14,56 @@ final class Publisher: Sendable {
         var bodyName: String
         var size: Int
         var deadline: ContinuousClock.Instant
+        /// It is behind another of the same caller, whose order holds.
+        var continues = false
         var answer: @Sendable (Result<PublishResult, StoreError>) -> Void
     }
 
     private struct State {
-        var waiting: [Waiting] = []
-        var running = false
+        private(set) var waiting: [Waiting] = []
+        private var messages = 0
+        private var bytes = 0
+        /// Under way, or about to be.
+        private var calls = 0
+
+        /// True where a call is to begin.
+        mutating func add(_ new: some Collection<Waiting>) -> Bool {
+            for waiting in new {
+                messages += waiting.item.entries.count
+                bytes += waiting.size
+            }
+            waiting += new
+            guard !waiting.isEmpty, calls == 0 || calls < Publisher.mostCalls && isNextFree else { return false }
+            calls += 1
+            return true
+        }
+
+        /// A whole batch has nothing to wait for, and Redis has the next call when it is done with one. What waits behind
+        /// another of its caller goes when nothing is under way: a call that has to be sent again comes behind the second.
+        private var isNextFree: Bool {
+            (messages >= Publisher.mostMessages || bytes >= Publisher.mostBytes) && waiting.first?.continues == false
+        }
+
+        /// What the next call stores; nil where the call that has ended is followed by none.
+        mutating func next() -> [Waiting]? {
+            guard !waiting.isEmpty, calls == 1 || isNextFree else {
+                calls -= 1
+                return nil
+            }
+            var count = 0, taken = (messages: 0, bytes: 0)
+            for waiting in waiting {
+                let (messages, bytes) = (taken.messages + waiting.item.entries.count, taken.bytes + waiting.size)
+                if count > 0, messages > Publisher.mostMessages || bytes > Publisher.mostBytes { break }
+                (count, taken) = (count + 1, (messages, bytes))
+            }
+            let batch = Array(waiting.prefix(count))
+            waiting.removeFirst(count)
+            (messages, bytes) = (messages - taken.messages, bytes - taken.bytes)
+            return batch
+        }
     }
 
+    static let mostCalls = 2
     static let mostMessages = 100
     static let mostBytes = 1 << 20
 
@@ -42,7 +84,9 @@ final class Publisher: Sendable {
         let result = await withCheckedContinuation {
             (continuation: CheckedContinuation<Result<[PublishResult], StoreError>, Never>) in
             let waiting = items.enumerated().map { index, item in
-                Waiting(item: item, bodyName: names[index], size: item.size, deadline: deadline) { answer in
+                Waiting(
+                    item: item, bodyName: names[index], size: item.size, deadline: deadline, continues: index > 0
+                ) { answer in
                     if let all = answers.set(answer, at: index) { continuation.resume(returning: all) }
                 }
             }
@@ -62,11 +106,7 @@ final class Publisher: Sendable {
     }
 
     private func enqueue(_ new: some Collection<Waiting>) {
-        let start = state.withLock { state in
-            state.waiting += new
-            defer { state.running = true }
-            return !state.running
-        }
+        let start = state.withLock { $0.add(new) }
         // Soon and not at once: what else this thread has just read goes with it.
         if start { scripts.redis.perform { self.storeNext() } }
     }
@@ -91,50 +131,41 @@ final class Publisher: Sendable {
         }
     }
 
-    /// Stores batch after batch, each when the one before is answered, until nothing waits.
-    private func storeNext() {
-        while let batch = next() {
+    /// Stores batch after batch, each when the one before is answered, until nothing waits. Answers whether one is under way.
+    @discardableResult
+    private func storeNext() -> Bool {
+        while let batch = state.withLock({ $0.next() }) {
             let now = ContinuousClock.now
             let late = batch.filter { $0.deadline <= now }
             late.forEach { $0.answer(.failure(.unavailable)) }
             let rest = late.isEmpty ? batch : batch.filter { $0.deadline > now }
-            if let deadline = rest.map(\.deadline).min() { return store(rest, deadline) }
+            guard let deadline = rest.map(\.deadline).min() else { continue }
+            store(rest, deadline)
+            return true
         }
-    }
-
-    private func next() -> [Waiting]? {
-        state.withLock { state in
-            guard !state.waiting.isEmpty else {
-                state.running = false
-                return nil
-            }
-            var count = 0, messages = 0, bytes = 0
-            for waiting in state.waiting {
-                messages += waiting.item.entries.count
-                bytes += waiting.size
-                if count > 0, messages > Self.mostMessages || bytes > Self.mostBytes { break }
-                count += 1
-            }
-            let batch = Array(state.waiting.prefix(count))
-            state.waiting.removeFirst(count)
-            return batch
-        }
+        return false
     }
 
     private func store(_ batch: [Waiting], _ deadline: ContinuousClock.Instant) {
         scripts.untilAnswered(Scripts.publish, arguments(batch), deadline: deadline) { result in
             switch result {
-            case .success(let reply): self.answer(batch, reply)
+            case .success(let reply):
+                // Redis has the next batch before all who wait for this one are told.
+                if self.storeNext() {
+                    self.scripts.redis.perform { self.answer(batch, reply) }
+                } else {
+                    self.answer(batch, reply)
+                }
             case .failure(.broken(let text)) where batch.count > 1:
                 self.scripts.logger.error("publish of \(batch.count) failed, trying each alone: \(text)")
                 Task {
                     for waiting in batch { await self.storeAlone(waiting) }
                     self.storeNext()
                 }
-                return
-            case .failure(let error): batch.forEach { $0.answer(.failure(error)) }
+            case .failure(let error):
+                batch.forEach { $0.answer(.failure(error)) }
+                self.storeNext()
             }
-            self.storeNext()
         }
     }
 

@@ -107,9 +107,8 @@ package final class ScriptedServer: Sendable {
 
         /// Head and body together; nil until the head is whole.
         private static func wholeLength(_ bytes: [UInt8]) -> Int? {
-            let text = String(decoding: bytes, as: UTF8.self)
-            guard let end = text.range(of: "\r\n\r\n") else { return nil }
-            let head = text[..<end.upperBound]
+            guard let end = bytes.firstRange(of: Array("\r\n\r\n".utf8)) else { return nil }
+            let head = String(decoding: bytes[..<end.upperBound], as: UTF8.self)
             let length =
                 head.split(separator: "\r\n").first { $0.lowercased().hasPrefix("content-length:") }
                 .flatMap { Int($0.split(separator: ":")[1].trimmingCharacters(in: .whitespaces)) } ?? 0

@@ -107,6 +107,33 @@ import Testing
         }
     }
 
+    /// curl asks for a large body as it sends it, and from its begin again where the connection that stood open was dead.
+    @Test func aLargeBodyIsSentWholeAlsoTheSecondTime() async throws {
+        let body = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 / 7) }
+        let count = Mutex(0)
+        let server = try await ScriptedServer { _ in
+            let number = count.withLock { count in
+                count += 1
+                return count
+            }
+            return number == 2 ? .close : .bytes(ScriptedServer.text("200 OK"))
+        }
+        let client = CurlClient()
+        for _ in 0..<2 {
+            let answer = try response(await send(server.url, method: "PUT", body: body, with: client))
+            #expect(answer.status == 200)
+        }
+        #expect(server.requests.count == 3)
+        for request in server.requests {
+            #expect(request.suffix(body.count) == body[...])
+            let head = String(decoding: request.dropLast(body.count), as: UTF8.self)
+            #expect(head.hasPrefix("PUT / HTTP/1.1\r\n") && head.hasSuffix("\r\n\r\n"))
+            #expect(head.contains("Content-Length: 300000") && !head.contains("Expect") && !head.contains("Transfer"))
+        }
+        client.shutDown()
+        await server.close()
+    }
+
     /// A proxy says 408 before it closes an idle connection, a buggy endpoint answers twice: neither is the next answer.
     @Test func anAnswerNobodyAskedForIsNotTheNextOne() async throws {
         let (said, unasked) = AsyncStream.makeStream(of: Void.self)
