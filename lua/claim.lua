@@ -143,15 +143,15 @@ local function fitting(wanted)
   return math.max(1, math.min(wanted, most - answered - moves, capacity - in_flight, math.ceil((most_bytes - bytes) / each)))
 end
 
--- Takes up to a quantum from one lane. Answers "left" (it has more that may run), "capped" or "empty".
+-- Takes up to a quantum (`left`) from one lane. Answers "left" (it has more that may run), "capped" or "empty".
 --
 -- Entries are read several at a time, which costs Redis a fraction of one at a time; the limits are held for each all the
 -- same: what was read beyond them is unread at once.
-local function take(lane)
+local function take(lane, left)
   local again, fresh = again_stream(lane), lane_stream(lane)
   local stream = redis.call('EXISTS', again) == 1 and again or fresh
   local held = tonumber(redis.call('HGET', share_key, lane) or '0')
-  local before, verdict, left = held, 'left', quantum
+  local before, verdict = held, 'left'
   while left > 0 and room() do
     local may = allowance(held)
     if may <= 0 then
@@ -251,9 +251,9 @@ local open = key('open')
 local looked, left = 0, {}
 local lanes = redis.call('ZRANGE', open, '-inf', text(round), 'BYSCORE', 'LIMIT', 0, most_lanes)
 
-local function visit(lane)
+local function visit(lane, quantum)
   local gated = is_gated(lane)
-  local verdict = gated and take_gated(lane) or not gated and take(lane)
+  local verdict = gated and take_gated(lane) or not gated and take(lane, quantum)
   if verdict == 'empty' then
     redis.call('ZREM', open, lane)
   elseif verdict == 'closed' then
@@ -268,13 +268,14 @@ local function go_round()
   for _, lane in ipairs(lanes) do
     if not room() then break end
     looked = looked + 1
-    visit(lane)
+    visit(lane, quantum)
   end
   while #left > 0 and room() do
     local turn = left
     left = {}
     for i, lane in ipairs(turn) do
-      if room() then visit(lane) else left[#left + 1] = lane end
+      -- One that is alone keeps nobody waiting.
+      if room() then visit(lane, #turn == 1 and most or quantum) else left[#left + 1] = lane end
     end
   end
 end

@@ -34,7 +34,13 @@ end
 local function write_head()
   local e = events
   redis.call('HSET', key('log'), 'head',
-    string.format('%.0f %.0f %.0f %.0f %.0f %.0f', e.segment, e.number, e.time, e.from, e.start, e.size))
+    format('%d %d %d %d %d %d', e.segment, e.number, e.time, e.from, e.start, e.size))
+end
+
+-- The stream of the segment that is written.
+local function segment_stream(e)
+  if e.stream_of ~= e.segment then e.stream_of, e.stream = e.segment, key('log', e.segment) end
+  return e.stream
 end
 
 -- The oldest segment goes, if it is not the one that is written. Answers its events, or nil; `shed`: memory is short.
@@ -62,7 +68,7 @@ local function next_segment()
   -- What belongs to the segment is written while it is there.
   write_deferred()
   local count = e.number - e.from + 1
-  redis.call('HSET', key('log'), e.segment, string.format('%.0f %.0f %.0f %.0f %.0f', e.from, count, e.start, e.time, e.size))
+  redis.call('HSET', key('log'), e.segment, format('%d %d %d %d %d', e.from, count, e.start, e.time, e.size))
   local bytes = redis.call('HINCRBY', key('log'), 'bytes', text(e.size))
   e.segment, e.from, e.start, e.size, e.is_sure = e.segment + 1, e.number + 1, 0, 0, false
   write_head()
@@ -101,7 +107,7 @@ local function add_quiet(e, id, state, created, before)
     call = nil
   end
   if not call then
-    call = { 'XADD', key('log', e.segment), ref, 'state', state }
+    call = { 'XADD', segment_stream(e), ref, 'state', state }
     e.quiet, e.size = call, e.size + 100
   end
   call[#call + 1] = id
@@ -120,7 +126,7 @@ end
 -- Answers the ref of the event, and the error where there is one.
 local function add_event(e, id, state, created, before, detail, body)
   local ref = new_ref(e)
-  local added = redis.pcall('XADD', key('log', e.segment), ref, 'message', id, 'state', state, 'created', created or '',
+  local added = redis.pcall('XADD', segment_stream(e), ref, 'message', id, 'state', state, 'created', created or '',
     'before', before or '', 'detail', detail, 'body', body)
   return ref, type(added) == 'table' and added.err
 end

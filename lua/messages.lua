@@ -44,23 +44,19 @@ end
 -- once for all that name it; the first `logged` bytes of it go to the log. Without text the record has its body already.
 -- gate: "" or "<queue or /> <flow or #> <parallelism> <rate> <period> <name of the flow key>": neither stands in a name.
 local function create(id, lane, due, request, gate, content, now)
-  local message, queue, flow, place = key('message', id), nil, nil, nil
-  local fields = { 'request', request, 'state', 'waiting', 'lane', lane, 'due', due }
-  local function field(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
+  local queue, flow, place
   if gate ~= '' then
     local parallelism, rate, period, name
-    queue, flow, parallelism, rate, period, name = string.match(gate, '^(%S+) (%S+) (%d+) (%d+) (%d+) (.*)$')
+    queue, flow, parallelism, rate, period, name = match(gate, '^(%S+) (%S+) (%d+) (%d+) (%d+) (.*)$')
     if queue == '/' then queue = nil end
     if flow == '#' then flow = nil end
     if queue then
       make_queue(queue, now)
       redis.call('HINCRBY', key('gate', 'queue:' .. queue), 'messages', 1)
-      field('queue', queue)
     end
     if flow then
       set_flow(flow, parallelism, rate, period, name, now)
       redis.call('HINCRBY', key('gate', 'flow:' .. flow), 'messages', 1)
-      field('flow', flow)
     end
   end
   if queue then
@@ -74,23 +70,31 @@ local function create(id, lane, due, request, gate, content, now)
   else
     place = append(lane_stream(lane), lane, id, due)
   end
-  field('place', place)
   local body, shared = content.text, content.shared
-  if body and shared ~= '' then
-    field('shared', shared)
-    if redis.call('HINCRBY', key('body', shared), 'holders', 1) == 1 then
-      redis.call('HSET', key('body', shared), 'text', body)
-    end
-  elseif body then
-    field('body', body)
+  local is_shared = body and shared ~= ''
+  if is_shared and redis.call('HINCRBY', key('body', shared), 'holders', 1) == 1 then
+    redis.call('HSET', key('body', shared), 'text', body)
   end
   local whole = body or content.kept
   local logged = content.ref and '' or #whole <= content.logged and whole or string.sub(whole, 1, content.logged)
   local ref = log(id, 'CREATED', false, content.ref, request, logged, now)
-  if ref then field('created', ref) end
   -- Further messages of a fan-out whose body is kept once for all.
   if shared and shared ~= '' then content.ref = content.ref or ref end
-  redis.call('HSET', message, unpack(fields))
+  if body and ref and not (is_shared or queue or flow) then
+    -- What most messages are: a table that grows field by field costs as much as the write.
+    redis.call('HSET', key('message', id), 'request', request, 'state', 'waiting', 'lane', lane, 'due', due,
+      'place', place, 'created', ref, 'body', body)
+  else
+    local fields = { 'request', request, 'state', 'waiting', 'lane', lane, 'due', due, 'place', place }
+    local function field(name, value)
+      if value then fields[#fields + 1], fields[#fields + 2] = name, value end
+    end
+    field('queue', queue)
+    field('flow', flow)
+    field(is_shared and 'shared' or 'body', is_shared and shared or body)
+    field('created', ref)
+    redis.call('HSET', key('message', id), unpack(fields))
+  end
   defer('ZADD', key('messages'), text(now), id)
 end
 

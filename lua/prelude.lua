@@ -255,7 +255,7 @@ end
 
 -- Removes entries of a lane. XLEN 0 then means that nothing is pending either: the stream goes.
 local function delete_entries(stream, lane, entries)
-  count('entries', lane, -redis.call('XDEL', stream, unpack(entries)))
+  if #entries > 0 then count('entries', lane, -redis.call('XDEL', stream, unpack(entries))) end
   if redis.call('XLEN', stream) == 0 then
     redis.call('DEL', stream)
     appended[stream] = nil
@@ -283,8 +283,25 @@ local function end_entry(stream, lane, entry)
   ended[#ended + 1] = entry
   return true
 end
+-- Of many, those before all that is pending are trimmed, whole nodes at once, where XDEL walks through half a node for each.
+-- Entries are handed out in their order and deleted as they end: before the first that is pending stands nothing else.
+-- Answers those that are left to delete.
+local function trim_ended(stream, ended)
+  local pending = redis.pcall('XPENDING', stream, 'deliver')
+  if pending.err then return ended end
+  local first = pending[2] and tonumber(match(pending[2], '^%d+')) or math.huge
+  local left, last = {}, 0
+  for _, entry in ipairs(ended) do
+    local number = tonumber(match(entry, '^%d+'))
+    if number < first then last = math.max(last, number) else left[#left + 1] = entry end
+  end
+  if last > 0 then count('entries', ended.lane, -redis.call('XTRIM', stream, 'MINID', text(last + 1))) end
+  return left
+end
 local function delete_ended_entries()
-  for stream, ended in pairs(ended_entries) do delete_entries(stream, ended.lane, ended) end
+  for stream, ended in pairs(ended_entries) do
+    delete_entries(stream, ended.lane, #ended > 8 and trim_ended(stream, ended) or ended)
+  end
   ended_entries = {}
 end
 

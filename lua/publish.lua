@@ -36,11 +36,12 @@ shed_ended(now - tonumber(ARGV[2]))
 local function is_any_known()
   local ids, keys, at = {}, {}, 6
   for _ = 1, tonumber(ARGV[5]) do
-    for m = 0, tonumber(ARGV[at + 5]) - 1 do
-      ids[#ids + 1] = ARGV[at + 6 + 6 * m]
-      keys[#keys + 1] = key('message', ids[#ids])
+    local behind = at + 6 + 6 * tonumber(ARGV[at + 5])
+    for i = at + 6, behind - 1, 6 do
+      ids[#ids + 1] = ARGV[i]
+      keys[#keys + 1] = key('message', ARGV[i])
     end
-    at = at + 6 + 6 * tonumber(ARGV[at + 5])
+    at = behind
   end
   numbers.want = math.max(1, #ids)
   for first = 1, #ids, 500 do
@@ -58,6 +59,7 @@ local answer, at = { 'ok' }, 6
 local function store()
   local topic, revision, body, shared, logged, count = unpack(ARGV, at, at + 5)
   local first = at + 6
+  count = tonumber(count)
   at = first + 6 * count
   local content = { text = body, shared = shared, logged = tonumber(logged) }
   local before, duplicates, queue = false, {}, nil
@@ -79,7 +81,7 @@ local function store()
       if dedup ~= '' and not duplicates[m] and not is_known(id) then duplicates[m] = taken(dedup, math.huge, 0) or nil end
     end
   else
-    queue = string.match(ARGV[first + 4] or '', '^(%S+) ')
+    queue = match(ARGV[first + 4] or '', '^(%S+) ')
     if topic ~= '' and redis.call('HGET', key('topic', topic), 'revision') ~= revision then
       answer[#answer + 1] = 'topic'
       return

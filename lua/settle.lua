@@ -42,9 +42,10 @@ local node, keep_ms, keep_bytes = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 -- Delivered messages are still readable for a moment; the oldest go by time and bytes, a few in each call.
 local function shed_finished()
-  local counts, finished = key('counts'), key('finished')
+  local counts, finished, most = key('counts'), key('finished'), 2 * tonumber(ARGV[6]) + 10
   local total = tonumber(redis.call('HGET', counts, 'finishedBytes') or '0')
-  local oldest = redis.call('ZRANGE', finished, 0, 2 * tonumber(ARGV[6]) + 9, 'WITHSCORES')
+  if total <= keep_bytes then most = math.min(most, redis.call('ZCOUNT', finished, '-inf', text(now - keep_ms))) end
+  local oldest = most > 0 and redis.call('ZRANGE', finished, 0, most - 1, 'WITHSCORES') or {}
   local shed, keys = 0, {}
   for i = 1, #oldest, 2 do
     local id, time = oldest[i], tonumber(oldest[i + 1])

@@ -139,7 +139,7 @@ package final class Deliverer: Sendable {
                 await renew()
                 return .failed(.notSent("the node's lease has ended"))
             }
-            for message in claim.messages { begin(message) }
+            begin(claim.messages)
             capped = capped || claim.capped
             switch claim.round {
             case .done: return capped ? .blocked : .quiet
@@ -150,9 +150,21 @@ package final class Deliverer: Sendable {
         return .quiet
     }
 
+    /// More than this many are begun beside the loop, which has the next claim on its way meanwhile; a few are begun sooner
+    /// than another thread is woken.
+    private static let fewMessages = 4
+
+    private func begin(_ messages: [ClaimedMessage]) {
+        attempts.withLock { $0.count += messages.count }
+        if messages.count <= Self.fewMessages {
+            messages.forEach(begin)
+        } else {
+            Task { messages.forEach(begin) }
+        }
+    }
+
     /// One attempt: signed, sent, judged, handed to the settler.
     private func begin(_ claimed: ClaimedMessage) {
-        attempts.withLock { $0.count += 1 }
         guard let apart = claimed.bodyApart else { return send(claimed, body: claimed.body) }
         Task {
             switch await bodyReads.read(apart.length, { await body(apart, of: claimed) }) {
