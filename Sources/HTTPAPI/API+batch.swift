@@ -10,8 +10,8 @@ extension API {
     private static let mostBytes = 1 << 20
 
     private enum Item {
-        /// Without its body, which is made when its chunk is stored.
-        case publish(CheckedPublish, BatchItem, bytes: Int)
+        /// Of a large batch without its body, which is made again from the item when its chunk is stored.
+        case publish(CheckedPublish, BatchItem?, bytes: Int)
         case schedule(Schedule, dedup: String?)
         case failed(RequestError)
     }
@@ -25,7 +25,8 @@ extension API {
             let source = PublishSource(
                 destination: item.destination, headers: item.headers.fields, body: item.body(in: request.body),
                 queue: item.queue, version: version, callerIP: caller, isAuthenticatedByQuery: access.isByQuery)
-            items.append(try await read(source, item, at: index, access: access))
+            let origin = request.body.count > Self.mostBytes ? item : nil
+            items.append(try await read(source, origin, at: index, access: access))
         }
         try await countDaily(
             items.reduce(0) { total, item in
@@ -41,7 +42,7 @@ extension API {
                     answers += try await storeChunk(&chunk, after: answers.count)
                     (messages, bytes) = (0, 0)
                 }
-                chunk.append(publish.carrying(origin.body(in: request.body)))
+                chunk.append(origin.map { publish.carrying($0.body(in: request.body)) } ?? publish)
                 messages += publish.messages.count
                 bytes += size
                 // A topic may have changed: then its item is read and stored again, and nothing may have overtaken it.
@@ -63,12 +64,13 @@ extension API {
 
     /// One malformed item fails the whole batch; one that is well formed and can't be published fails alone.
     private func read(
-        _ source: PublishSource, _ item: BatchItem, at index: Int, access: Authenticator.Access
+        _ source: PublishSource, _ origin: BatchItem?, at index: Int, access: Authenticator.Access
     ) async throws(RequestError) -> Item {
         do throws(RequestError) {
             let publish = try await check(source)
             guard let schedule = publish.request.newSchedule() else {
-                return .publish(publish.carrying([]), item, bytes: publish.request.body.count)
+                return .publish(
+                    origin == nil ? publish : publish.carrying([]), origin, bytes: publish.request.body.count)
             }
             try access.require(.manage)
             return .schedule(schedule, dedup: publish.request.scheduleDedup)
