@@ -94,10 +94,7 @@ local function with_url(id, detail, request)
   return '{"url":' .. url .. (detail == '' and '}' or ',' .. string.sub(detail, 2))
 end
 
-local function new_ref(e)
-  if e.time ~= e.text_of then e.text_of, e.time_text = e.time, text(e.time) end
-  return e.time_text .. '-' .. text(e.number)
-end
+local function new_ref(e) return text(e.time) .. '-' .. text(e.number) end
 
 -- An event that shares its entry with others of its kind; written before any of another kind, and at the call's end.
 local function add_quiet(e, id, state, created, before)

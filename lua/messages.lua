@@ -62,7 +62,7 @@ local function create(id, lane, due, request, gate, content, now)
   if queue then
     -- It keeps its place in line whatever its time: the gate looks at the head's.
     place = append(lane_stream(lane), lane, id, due)
-  elseif tonumber(due) > now then
+  elseif due_time(due) > now then
     place = wait_for_time(id, due)
   elseif flow and tonumber(redis.call('ZRANGE', key('due'), 0, 0, 'WITHSCORES')[2] or 'inf') <= now then
     -- Behind a backlog of overdue messages: the order of due times holds.

@@ -23,10 +23,21 @@ end
 
 -- tostring() rounds above 14 digits; times and sequence numbers must not be.
 local format, match = string.format, string.match
-local last_told, last_text
+local last_told, last_text, last_time, time_text
 local function text(number)
-  if number ~= last_told then last_told, last_text = number, format('%d', number) end
+  if number == last_time then return time_text end
+  if number ~= last_told then
+    last_told, last_text = number, format('%d', number)
+    -- Times come again between all the others.
+    if number > 1e11 then last_time, time_text = last_told, last_text end
+  end
   return last_text
+end
+-- The messages of a call are mostly due at the same time.
+local last_due, due_number
+local function due_time(due)
+  if due ~= last_due then last_due, due_number = due, tonumber(due) end
+  return due_number
 end
 
 -- A wake-up that can't be sent must not stop what it is about: the nodes look by themselves, too, only later.
@@ -135,7 +146,11 @@ local function write_counts()
   end
 end
 
-local function lane_stream(lane) return key('lane', lane) end
+local last_lane, stream_of_last
+local function lane_stream(lane)
+  if lane ~= last_lane then last_lane, stream_of_last = lane, key('lane', lane) end
+  return stream_of_last
+end
 local function again_stream(lane) return key('again', lane) end
 
 -- Entries nobody was given yet, and the last id that was. Never XINFO's lag: it is nil after an XDEL of a waiting entry.
@@ -309,7 +324,8 @@ end
 local waits_first
 local function wait_for_time(id, due)
   defer('ZADD', key('due'), due, id)
-  if not waits_first or tonumber(due) < tonumber(waits_first.due) then waits_first = { id = id, due = due } end
+  local time = due_time(due)
+  if not waits_first or time < waits_first.time then waits_first = { id = id, due = due, time = time } end
   return 'due'
 end
 local function tell_first_due()
@@ -317,7 +333,7 @@ local function tell_first_due()
   if not first then return end
   waits_first = nil
   local found = redis.call('ZRANGE', key('due'), 0, 0, 'WITHSCORES')
-  if found[1] == first.id or tonumber(found[2] or 'inf') == tonumber(first.due) then tell('due ' .. first.due) end
+  if found[1] == first.id or tonumber(found[2] or 'inf') == first.time then tell('due ' .. first.due) end
 end
 
 -- Where a message goes whose time has come: behind its flow key if it has one; a queue's message that holds its slot

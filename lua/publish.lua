@@ -36,7 +36,8 @@ shed_ended(now - tonumber(ARGV[2]))
 local function is_any_known()
   local ids, keys, at = {}, {}, 6
   for _ = 1, tonumber(ARGV[5]) do
-    local behind = at + 6 + 6 * tonumber(ARGV[at + 5])
+    local count = ARGV[at + 5]
+    local behind = at + 6 + 6 * (count == '1' and 1 or tonumber(count))
     for i = at + 6, behind - 1, 6 do
       ids[#ids + 1] = ARGV[i]
       keys[#keys + 1] = key('message', ARGV[i])
@@ -59,7 +60,7 @@ local answer, at = { 'ok' }, 6
 local function store()
   local topic, revision, body, shared, logged, count = unpack(ARGV, at, at + 5)
   local first = at + 6
-  count = tonumber(count)
+  count = count == '1' and 1 or tonumber(count)
   at = first + 6 * count
   local content = { text = body, shared = shared, logged = tonumber(logged) }
   local before, duplicates, queue = false, {}, nil
@@ -81,7 +82,8 @@ local function store()
       if dedup ~= '' and not duplicates[m] and not is_known(id) then duplicates[m] = taken(dedup, math.huge, 0) or nil end
     end
   else
-    queue = match(ARGV[first + 4] or '', '^(%S+) ')
+    local gate = ARGV[first + 4] or ''
+    queue = gate ~= '' and match(gate, '^(%S+) ')
     if topic ~= '' and redis.call('HGET', key('topic', topic), 'revision') ~= revision then
       answer[#answer + 1] = 'topic'
       return
@@ -108,11 +110,9 @@ local function store()
   answer[#answer + 1] = ids
 end
 
-local fine, problem = true, nil
-for _ = 1, tonumber(ARGV[5]) do
-  fine, problem = pcall(store)
-  if not fine then break end
-end
+local fine, problem = pcall(function()
+  for _ = 1, tonumber(ARGV[5]) do store() end
+end)
 finish(now)
 if not fine then return redis.error_reply(problem_text(problem)) end
 return answer
