@@ -18,7 +18,7 @@ package final class BodyReads: Sendable {
 
     package init() {}
 
-    /// - Parameter length: bytes of the body.
+    /// Waits for the turn of a body of `length` bytes, and reads it.
     package func read<Value>(_ length: Int, _ body: () async -> Value) async -> Value {
         await withCheckedContinuation { turn in
             let isNow = state.withLock { state in

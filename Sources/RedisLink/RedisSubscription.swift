@@ -15,7 +15,7 @@ package final class RedisSubscription: Sendable {
     private let loop: any EventLoop
     private let core: NIOLoopBoundBox<RedisSubscriptionCore>
 
-    /// - Parameter onEvent: called on the event loop, which it must not keep.
+    /// `onEvent` is called on the event loop, which it must not keep.
     package init(
         url: RedisURL, channel: String, name: String = "roost-wake", loop: any EventLoop, logger: Logger,
         onEvent: @escaping @Sendable (Event) -> Void
