@@ -10,7 +10,8 @@ final class CurlTransfer {
     var isAdded = false
 
     private let settings: CurlSettings
-    /// A body that goes out with the headers: curl needs an address that stays. A larger one it asks for as it sends it.
+    /// A body that goes out with the headers: curl needs an address that stays. Of no bytes for a larger one, which curl asks for
+    /// as it sends it.
     private let body: UnsafeMutableRawBufferPointer
     private static let mostCopied = 64 << 10
     /// Bytes of a larger one that curl has taken.
@@ -107,7 +108,7 @@ final class CurlTransfer {
         _ = roost_set_long(handle, CURLOPT_POST, 1)
         _ = roost_set_text(handle, CURLOPT_CUSTOMREQUEST, exchange.method)
         _ = roost_set_size(handle, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(exchange.body.count))
-        if exchange.body.count <= Self.mostCopied {
+        if body.count > 0 {
             _ = roost_set_pointer(handle, CURLOPT_POSTFIELDS, body.baseAddress)
         } else {
             setBodySource(handle)

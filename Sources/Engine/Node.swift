@@ -111,8 +111,15 @@ package final class Node: Sendable {
         }
     }
 
-    /// Passes on what was said over the wake channel.
-    package func wake(_ event: WakeEvent) {
+    /// Takes what the subscription of the wake channel tells.
+    package func wake(_ event: RedisSubscription.Event) {
+        switch event {
+        case .subscribed: wake(WakeEvent.subscribed)
+        case .message(_, let payload): if let event = WakeEvent(payload: payload) { wake(event) }
+        }
+    }
+
+    private func wake(_ event: WakeEvent) {
         switch event {
         case .subscribed:
             wakeDeliverer()

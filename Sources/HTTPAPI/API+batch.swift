@@ -91,12 +91,7 @@ extension API {
             let results = try await self.stored { try await store.publish(items.map(\.item)) }
             var answers: [PublishAnswer] = []
             for (item, result) in zip(items, results) {
-                switch result {
-                case .stored: answers.append(item.answer())
-                case .duplicates(let originals): answers.append(item.answer(originals: originals))
-                case .tooManyQueues: answers.append(.failed(.quota("maxQueues", limit: settings.limits.maxQueues ?? 0)))
-                case .topicChanged: answers.append(try await storeAgain(item))
-                }
+                answers.append(try await answer(ofItem: item, result))
             }
             return answers
         } catch {
@@ -104,8 +99,11 @@ extension API {
         }
     }
 
-    private func storeAgain(_ item: CheckedPublish) async throws(RequestError) -> PublishAnswer {
+    private func answer(
+        ofItem item: CheckedPublish, _ result: PublishResult
+    ) async throws(RequestError) -> PublishAnswer {
         do throws(RequestError) {
+            if let answer = try answer(item, result) { return answer }
             return try await store(try await check(item.source))
         } catch {
             if error.concernsOneItem { return .failed(error) }

@@ -8,16 +8,12 @@ import Domain
 import Engine
 
 extension API {
-    /// A larger body is hashed before it is stored, which is not for the thread of a connection.
-    private static let mostPlainBytes = 16 << 10
-
     /// Takes a plain publish and answers it later; false, with nothing done, for any other request. `answer` is called once, on
     /// any thread.
     package func takePlainPublish(
         _ request: APIRequest, _ answer: @escaping @Sendable (APIResponse) -> Void
     ) -> Bool {
         guard let (publish, version) = plainPublish(request) else { return false }
-        let metrics = metrics
         store.publish(publish.item) { result in
             var response: APIResponse
             do throws(RequestError) {
@@ -35,7 +31,9 @@ extension API {
     }
 
     private func plainPublish(_ request: APIRequest) -> (CheckedPublish, APIVersion)? {
-        guard settings.ack == .memory, settings.rateLimit.daily == nil, request.body.count <= Self.mostPlainBytes,
+        guard settings.ack == .memory, settings.rateLimit.daily == nil,
+            // A larger one is hashed before it is stored, which is not for the thread of a connection.
+            request.body.count <= store.settings.largeBodyBytes,
             let (route, version) = Route.find(request.method, request.target), case .publish(let remainder) = route,
             route.methods.contains(request.method), request.header("Roost-Ack") == nil
         else { return nil }

@@ -72,12 +72,7 @@ struct RunningNode {
             store: store, settings: settings, keys: SigningKeyring(keys), timers: redis.loop, sender: TaskSender(send))
         let subscription = RedisSubscription(
             url: redis.server.url, channel: "roost:{0}:wake", loop: redis.loop, logger: TestRedis.quiet
-        ) { event in
-            switch event {
-            case .subscribed: node.wake(.subscribed)
-            case .message(_, let payload): if let event = WakeEvent(payload: payload) { node.wake(event) }
-            }
-        }
+        ) { node.wake($0) }
         (self.node, self.subscription) = (node, subscription)
         running = Task { await node.run() }
     }

@@ -193,12 +193,7 @@ struct Server: Sendable {
         }
         let wakeups = RedisSubscription(
             url: redisURL, channel: settings.engine.store.root + ":wake", loop: redis.loop, logger: logger
-        ) { event in
-            switch event {
-            case .subscribed: node?.wake(.subscribed)
-            case .message(_, let payload): if let event = WakeEvent(payload: payload) { node?.wake(event) }
-            }
-        }
+        ) { node?.wake($0) }
         await withTaskGroup(of: Void.self) { tasks in
             if let node { tasks.addTask { await node.run() } }
             let clock = Task { await followRedis(store, redis, keyring) }
