@@ -1,6 +1,6 @@
 """The command-line client against `roost dev`: every command, exit statuses, JSON, terminals of 80 and 200 columns, Ctrl-C."""
 
-import fcntl, hashlib, hmac, http.server, pty, select, struct, termios
+import codecs, fcntl, hashlib, hmac, http.server, pty, select, struct, termios
 from roosting import *
 
 folder = tempfile.mkdtemp(prefix="roost-e2e-", dir="/tmp")
@@ -36,6 +36,8 @@ class Terminal:
         self.process = subprocess.Popen([BINARY, *words], env=dict(ENV, **(env or {})), stdin=slave, stdout=slave, stderr=slave,
                                         preexec_fn=lambda: (die_with_parent(), os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)))
         os.close(slave)
+        # A read ends where the terminal's buffer did, also within a character.
+        self.decoder = codecs.getincrementaldecoder("utf-8")()
         self.text = ""
 
     def read(self, until=None, seconds=30):
@@ -51,7 +53,7 @@ class Terminal:
                 break
             if not piece:
                 break
-            self.text += piece.decode()
+            self.text += self.decoder.decode(piece)
         return self.text
 
     def type(self, text):
