@@ -46,16 +46,26 @@ extension Delivery {
 /// Sends by a closure, in a task for each request.
 private final class TaskSender: Sender {
     private let send: @Sendable (Delivery) async -> Outcome
-    private let tasks = Mutex<[Task<Void, Never>]>([])
+    private let state = Mutex((tasks: [Task<Void, Never>](), isCutOff: false))
 
     init(_ send: @escaping @Sendable (Delivery) async -> Outcome) { self.send = send }
 
     func send(_ delivery: Delivery, _ ended: @escaping @Sendable (Outcome) -> Void) {
         let task = Task { ended(await send(delivery)) }
-        tasks.withLock { $0.append(task) }
+        // The request may be seen, and all of them cut off, before this line.
+        let isLate = state.withLock { state in
+            state.tasks.append(task)
+            return state.isCutOff
+        }
+        if isLate { task.cancel() }
     }
 
-    func cutOff() { tasks.withLock { $0.forEach { $0.cancel() } } }
+    func cutOff() {
+        state.withLock { state in
+            state.isCutOff = true
+            state.tasks.forEach { $0.cancel() }
+        }
+    }
 }
 
 /// A node that runs, with its wake-ups.
