@@ -61,7 +61,8 @@ package final class RedisServerProcess: Sendable {
                 "redis-server", "--port", "0", "--unixsocket", socketPath, "--unixsocketperm", "700", "--dir",
                 dataFolder,
                 "--save", "", "--appendonly", options.appendOnly ? "yes" : "no", "--appendfsync", options.fsync,
-                "--hash-max-listpack-value", "2048", "--maxmemory-policy", "noeviction", "--daemonize", "no",
+                "--hash-max-listpack-value", "2048", "--hash-max-listpack-entries", "32",
+                "--maxmemory-policy", "noeviction", "--daemonize", "no",
             ] + options.arguments
         let pid = ChildProcess.spawn(words, log: logPath)
         guard pid > 0 else {

@@ -33,7 +33,8 @@ class Redis:
         self.log = open(self.folder + "/log", "w+")
         self.process = subprocess.Popen(
             ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "redis-server", "--port", "0", "--unixsocket", self.folder + "/s",
-             "--dir", self.folder, "--save", "", "--appendonly", "no", "--hash-max-listpack-value", "2048"],
+             "--dir", self.folder, "--save", "", "--appendonly", "no", "--hash-max-listpack-value", "2048",
+             "--hash-max-listpack-entries", "32"],
             stdout=subprocess.DEVNULL, stderr=self.log)
         self.socket = socket.socket(socket.AF_UNIX)
         while self.socket.connect_ex(self.folder + "/s"):

@@ -30,7 +30,21 @@ struct RedisCheckup {
         checkMemory(info)
         let disk = await checkDisk(info)
         try await checkClock()
-        summary = "Redis \(version), \(disk), round trip \(Self.text(trip))"
+        summary = "Redis \(version), \(disk), round trip \(Self.text(trip))" + (await advice())
+    }
+
+    /// What costs only time or memory is no finding. Nothing where Redis does not tell.
+    private func advice() async -> String {
+        let wanted: [(name: String, value: Int64, isFine: (Int64, Int64) -> Bool)] = [
+            ("hash-max-listpack-value", 2048, { $0 >= $1 }), ("hash-max-listpack-entries", 32, { $0 <= $1 }),
+        ]
+        var better: [String] = []
+        for (name, value, isFine) in wanted {
+            let reply = try? await redis.send(RedisCommand("CONFIG", "GET", name)).array
+            guard let found = reply?.last?.string.flatMap({ Int64($0) }), !isFine(found, value) else { continue }
+            better.append("\(name) \(value)")
+        }
+        return better.isEmpty ? "" : ", would need less with \(better.joined(separator: " and "))"
     }
 
     private mutating func find(_ text: String) { findings.append("redis: \(text)") }
