@@ -5,7 +5,8 @@
 --   ARGV[1]  now, ms
 --   ARGV[2]  node
 --   ARGV[3]  claim number, one higher for each new claim of this node
---   ARGV[4]  "resent" where a claim of this number was sent before and not answered, else ""
+--   ARGV[4]  "resent" where a claim of this number was sent before and not answered; "follows" where the call before left
+--            it to this one to wake who sleeps; else ""
 --   ARGV[5]  capacity of the node: requests in flight at most
 --   ARGV[6]  share: a lane starts only while it has fewer in flight on this node than share x what is free
 --   ARGV[7]  messages at most in this answer
@@ -26,7 +27,7 @@
 --            {"expired"}: the node's lease has ended or was never taken; renew first
 --            {"clock", last}
 --   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> gate:<lane> held:<lane> open reopen idle
---            log log:<n> history:<n> sequence counts clock aside
+--            log log:<n> history:<n> sequence counts clock aside; publishes wake
 --
 -- It never fails on data: a lane without a stream leaves the ring, an entry without a readable record is removed
 -- and set aside. A resent claim answers what its number took before.
@@ -287,6 +288,7 @@ for _, lane in ipairs(left) do touch(lane) end
 finish(now)
 if not fine then return redis.error_reply(problem_text(problem)) end
 
+if ARGV[4] == 'follows' and (in_flight >= capacity or #left > 0 or looked < #lanes or moved or answer[3] == 1) then wake() end
 if in_flight >= capacity then
   answer[2] = 'full'
 elseif #left > 0 or looked < #lanes or moved then

@@ -3,7 +3,8 @@
 -- script file holds its own transition only.
 --
 --   KEYS[1]  the root, e.g. roost:{0}: every key a script touches starts with it
---   ARGV[1]  now in ms; with " stepped" behind it where Redis's own clock was set back
+--   ARGV[1]  now in ms; with " stepped" behind it where Redis's own clock was set back; with " claims" where the caller's next
+--            claim comes right behind this call and says that it follows
 --
 -- A place is "due" or "<stream key> <entry>". A held place, the value in active:<node>, has the claim number behind it.
 
@@ -123,9 +124,11 @@ local function next_number()
   return last_number
 end
 
--- One wake-up for all who sleep: `idle` is set by a node that found nothing, so a busy system publishes nothing.
+-- One wake-up for all who sleep: `idle` is set by a node that found nothing, so a busy system publishes nothing. Neither does
+-- a caller who claims next: that claim finds what was opened here, and wakes the others where it leaves something of it.
+local is_claimed_next = string.find(ARGV[1], 'claims', 1, true)
 local function wake()
-  if redis.call('DEL', key('idle')) == 1 then tell('open') end
+  if not is_claimed_next and redis.call('DEL', key('idle')) == 1 then tell('open') end
 end
 
 -- What stands in the streams of a lane kind ("entries") and what of it nodes hold ("held"), for metrics: summed up during

@@ -46,7 +46,9 @@ package final class Claimer: Sendable {
     }
 
     /// One claim, answered. Throws what `RedisError` says where it was not; the next call sends it again.
-    package func claim(round: String) async throws(RedisError) -> Claim {
+    ///
+    /// - `follows`: a call that left it to this claim to wake who sleeps (`NextClaim`).
+    package func claim(round: String, follows: Bool = false) async throws(RedisError) -> Claim {
         let (number, resent) = state.withLock { ($0.number, $0.resent) }
         let room = settings.maxInFlightBytes - held.bytes
         guard room > 0 || resent else { return Claim(round: .full) }
@@ -55,7 +57,7 @@ package final class Claimer: Sendable {
             reply = try await scripts.once(
                 Scripts.claim,
                 [
-                    .text(node), .integer(number), .text(resent ? "resent" : ""),
+                    .text(node), .integer(number), .text(resent ? "resent" : follows ? "follows" : ""),
                     .integer(Int64(settings.maxInFlight)), .text(String(settings.laneShare)),
                     .integer(Int64(Self.mostMessages)), .integer(Int64(min(max(room, 1), Self.mostBytes))),
                     .integer(Int64(Self.quantum)), .integer(Int64(Self.mostLanes)), .text(round),

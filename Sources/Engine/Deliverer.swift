@@ -87,7 +87,7 @@ package final class Deliverer: Sendable {
             watch.beat()
             wakeup.clear()
             let end = await round(watch.beat)
-            claimAfterSettle.withLock { $0 = end == .blocked }
+            sleepsFor.withLock { $0 = end }
             switch end {
             case .quiet: watch.succeeded()
             case .blocked:
@@ -103,13 +103,24 @@ package final class Deliverer: Sendable {
         }
     }
 
-    private let claimAfterSettle = Mutex(false)
+    /// How the last round ended.
+    private let sleepsFor = Mutex(RoundEnd?.none)
     private let settles = Mutex((seen: 0, last: 0))
 
     /// A settle's reply was read: what was capped or full may start now.
     package func settled() {
         settles.withLock { $0.last += 1 }
-        if claimAfterSettle.withLock({ $0 }) { wakeup.signal() }
+        if sleepsFor.withLock({ $0 == .blocked }) { wakeup.signal() }
+    }
+
+    private let follows = Mutex(false)
+
+    /// Wakes the loop where it sleeps because nothing was left: answers whether its claim will be sent right behind what the
+    /// caller is about to send (`NextClaim`).
+    func claimNext() -> Bool {
+        guard !isDraining, sleepsFor.withLock({ $0 == .quiet }), wakeup.signalWaiter() else { return false }
+        follows.withLock { $0 = true }
+        return true
     }
 
     /// True where a settle ended while the round was under way: then the round saw the state before it.
@@ -127,14 +138,16 @@ package final class Deliverer: Sendable {
         settles.withLock { $0.seen = $0.last }
         var round = ""
         var capped = false
+        var follows = follows.withLock { exchange(&$0, with: false) }
         while !isDraining, !Task.isCancelled {
             beat()
             let claim: Claim
             do {
-                claim = try await claimer.claim(round: round)
+                claim = try await claimer.claim(round: round, follows: follows)
             } catch {
                 return .failed(error)
             }
+            follows = false
             if claim.expired {
                 await renew()
                 return .failed(.notSent("the node's lease has ended"))

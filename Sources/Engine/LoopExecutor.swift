@@ -9,6 +9,9 @@ final class LoopExecutor: TaskExecutor {
 
     init(_ loop: any EventLoop) { self.loop = loop }
 
+    /// Whether the caller runs on it.
+    var isCurrent: Bool { loop.inEventLoop }
+
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         loop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }

@@ -29,38 +29,46 @@ package final class Promoter: Sendable {
     package func lookAgain() { wakeup.signal() }
 
     package func run(_ watch: LoopWatch) async {
+        var isDue = false
         while !Task.isCancelled {
             do {
-                let next = try await step()
+                let next = try await step(isDue: isDue)
                 watch.succeeded()
-                await sleep(until: next, beat: watch.beat)
+                isDue = await sleep(until: next, beat: watch.beat)
             } catch {
                 await wakeup.wait(atMost: watch.failed(error))
+                isDue = false
             }
         }
     }
 
-    /// Until `time`, or something earlier; for ever where nothing waits. Beats every second, does nothing else.
-    private func sleep(until time: Timestamp?, beat: @Sendable () -> Void) async {
+    /// Until `time`, or something earlier; for ever where nothing waits. Beats every second, does nothing else. Answers whether
+    /// the time has come.
+    private func sleep(until time: Timestamp?, beat: @Sendable () -> Void) async -> Bool {
         while !Task.isCancelled {
             beat()
             var pause = Duration.seconds(1)
             if let time {
                 let due = Saturating.multiply(time.milliseconds, 1000)
                 pause = min(pause, .microseconds(Saturating.subtract(due, scripts.clock.microseconds)))
-                if pause <= .zero { return }
+                if pause <= .zero { return true }
             }
-            if await wakeup.wait(atMost: pause) { return }
+            if await wakeup.wait(atMost: pause) { return false }
         }
+        return false
     }
 
     /// Moves one batch; answers when to come back: a time that has come means at once, nil that nothing waits.
-    package func step() async throws(RedisError) -> Timestamp? {
+    ///
+    /// - `isDue`: there is something to move.
+    package func step(isDue: Bool = false) async throws(RedisError) -> Timestamp? {
         wakeup.clear()
         target.withLock { $0 = nil }
-        let reply = try await scripts.once(Scripts.promote, [.integer(Int64(Self.mostMessages))])
+        let claimsNext = isDue && scripts.nextClaim.comes()
+        let reply = try await scripts.once(
+            Scripts.promote, [.integer(Int64(Self.mostMessages))], claimsNext: claimsNext)
         guard reply.count == 3, reply[0].string == "ok" else { throw .notSent("promote was refused") }
-        if reply[1].int64 != 0 { moved() }
+        if reply[1].int64 != 0, !claimsNext { moved() }
         let next = reply[2].string.flatMap { Int64($0) }
         target.withLock { $0 = next }
         return next.map { Timestamp(milliseconds: $0) }

@@ -147,7 +147,11 @@ final class Publisher: Sendable {
     }
 
     private func store(_ batch: [Waiting], _ deadline: ContinuousClock.Instant) {
-        scripts.untilAnswered(Scripts.publish, arguments(batch), deadline: deadline) { result in
+        let now = scripts.clock.now
+        let claimsNext = batch.contains { $0.item.entries.contains { $0.due <= now } } && scripts.nextClaim.comes()
+        scripts.untilAnswered(
+            Scripts.publish, arguments(batch), claimsNext: claimsNext, deadline: deadline
+        ) { result in
             switch result {
             case .success(let reply):
                 // Redis has the next batch before all who wait for this one are told.

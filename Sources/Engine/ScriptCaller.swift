@@ -11,6 +11,7 @@ package struct ScriptCaller: Sendable {
     package let root: String
     package let logger: Logger
     package let metrics: EngineMetrics
+    let nextClaim = NextClaim()
     private let shedder = LogShedder()
 
     package init(
@@ -20,19 +21,30 @@ package struct ScriptCaller: Sendable {
     }
 
     /// One attempt; a `clock` refusal is answered by asking Redis for the time and trying once more.
+    ///
+    /// - `claimsNext`: what `nextClaim.comes()` has just answered.
     package func once(
-        _ script: Script, _ arguments: [RedisPart], root: String? = nil
+        _ script: Script, _ arguments: [RedisPart], root: String? = nil, claimsNext: Bool = false
     ) async throws(RedisError) -> [RedisValue] {
-        let reply = try await send(script, arguments, root)
+        let reply = try await send(script, arguments, root, claimsNext)
         guard reply.first?.string == "clock" else { return reply }
         try await clock.sync(over: redis, refusedAt: reply.count > 1 ? reply[1].int64 : nil)
         return try await send(script, arguments, root)
     }
 
     private func send(
-        _ script: Script, _ arguments: [RedisPart], _ root: String?
+        _ script: Script, _ arguments: [RedisPart], _ root: String?, _ claimsNext: Bool = false
     ) async throws(RedisError) -> [RedisValue] {
-        try await sheddingLog { () throws(RedisError) in try await run(script, arguments, root) }
+        var claimsNext = claimsNext
+        return try await sheddingLog { () throws(RedisError) in
+            defer { claimsNext = false }
+            return try await run(script, arguments, root, claimsNext)
+        }
+    }
+
+    /// ARGV[1].
+    private func time(_ claimsNext: Bool) -> RedisPart {
+        .text(claimsNext ? clock.argument + " claims" : clock.argument)
     }
 
     /// Where memory is short the log goes, segment by segment, before anything is refused.
@@ -63,11 +75,11 @@ package struct ScriptCaller: Sendable {
     }
 
     private func run(
-        _ script: Script, _ arguments: [RedisPart], _ root: String?
+        _ script: Script, _ arguments: [RedisPart], _ root: String?, _ claimsNext: Bool = false
     ) async throws(RedisError) -> [RedisValue] {
         let start = ContinuousClock.now
         let reply = try await redis.run(
-            script, keys: [root ?? self.root], arguments: [.text(clock.argument)] + arguments)
+            script, keys: [root ?? self.root], arguments: [time(claimsNext)] + arguments)
         metrics.scriptTook(script.name, ContinuousClock.now - start)
         guard let values = reply.array else { throw .server("\(script.name) answered no array") }
         return values
@@ -78,15 +90,17 @@ package struct ScriptCaller: Sendable {
     ///
     /// - `root`: the key it works on where that is not the root of messages.
     /// - `wasSent`: it was before, and nobody knows what became of it.
+    /// - `claimsNext`: see `once`; the first attempt only.
     package func untilAnswered(
         _ script: Script, _ arguments: [RedisPart], root: String? = nil, wasSent: Bool = false,
-        deadline: ContinuousClock.Instant
+        claimsNext: Bool = false, deadline: ContinuousClock.Instant
     ) async throws(StoreError) -> [RedisValue] {
-        var unknown = wasSent
+        var (unknown, claimsNext) = (wasSent, claimsNext)
         var pause = Duration.milliseconds(5)
         while true {
             do throws(RedisError) {
-                let reply = try await once(script, arguments, root: root)
+                defer { claimsNext = false }
+                let reply = try await once(script, arguments, root: root, claimsNext: claimsNext)
                 guard reply.first?.string != "clock" else { throw .notSent("clock") }
                 return reply
             } catch {
@@ -111,11 +125,11 @@ package struct ScriptCaller: Sendable {
     /// The same for a caller that does not wait. An answer that comes at the first attempt is told on the thread it comes to,
     /// which `answer` must not keep; only the attempts after it need a task.
     func untilAnswered(
-        _ script: Script, _ arguments: [RedisPart], deadline: ContinuousClock.Instant,
+        _ script: Script, _ arguments: [RedisPart], claimsNext: Bool, deadline: ContinuousClock.Instant,
         _ answer: @escaping @Sendable (Result<[RedisValue], StoreError>) -> Void
     ) {
         let start = ContinuousClock.now
-        let command = script.command(keys: [root], arguments: [.text(clock.argument)] + arguments)
+        let command = script.command(keys: [root], arguments: [time(claimsNext)] + arguments)
         redis.send(command) { result in
             if case .success(let reply) = result, let values = reply.array, values.first?.string != "clock" {
                 metrics.scriptTook(script.name, ContinuousClock.now - start)
@@ -138,13 +152,15 @@ package struct ScriptCaller: Sendable {
     /// Sends the call again until it is answered, for as long as the loop lives. Nil only when the task is cancelled.
     /// Beats while Redis is away: that is no reason to take the process for stuck.
     package func whileAlive(
-        _ script: Script, _ arguments: [RedisPart], _ beat: @Sendable () -> Void
+        _ script: Script, _ arguments: [RedisPart], claimsNext: Bool, _ beat: @Sendable () -> Void
     ) async throws(StoreError) -> [RedisValue]? {
-        var complained = false
+        var (complained, claimsNext) = (false, claimsNext)
         while !Task.isCancelled {
             beat()
             do {
-                return try await untilAnswered(script, arguments, deadline: .now + .seconds(1))
+                defer { claimsNext = false }
+                return try await untilAnswered(
+                    script, arguments, claimsNext: claimsNext, deadline: .now + .seconds(1))
             } catch {
                 switch error {
                 case .unavailable, .outcomeUnknown, .refused:

@@ -106,7 +106,11 @@ package final class Settler: Sendable {
 
     private func settle(_ batch: [SettledAttempt], _ beat: @Sendable () -> Void) async {
         do {
-            guard let reply = try await scripts.whileAlive(Scripts.settle, arguments(batch), beat) else { return }
+            let claimsNext = batch.contains { !$0.callbacks.isEmpty } && scripts.nextClaim.comes()
+            guard
+                let reply = try await scripts.whileAlive(
+                    Scripts.settle, arguments(batch), claimsNext: claimsNext, beat)
+            else { return }
             for (index, attempt) in batch.enumerated() {
                 count(attempt, as: reply.count > index + 1 ? reply[index + 1].string ?? "" : "")
             }

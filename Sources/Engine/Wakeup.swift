@@ -40,6 +40,16 @@ package final class Wakeup: Sendable {
         waiter?.resume(returning: true)
     }
 
+    /// The same where somebody waits; else it does nothing and answers false.
+    func signalWaiter() -> Bool {
+        let waiter = state.withLock { state in
+            defer { state.waiter = nil }
+            return state.waiter
+        }
+        waiter?.resume(returning: true)
+        return waiter != nil
+    }
+
     /// Forgets signals given so far: called before a piece of work that will see all they stood for.
     package func clear() { state.withLock { $0.signalled = false } }
 

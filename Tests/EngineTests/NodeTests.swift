@@ -80,6 +80,33 @@ import Testing
 
     /// A message that is retried at once was claimed anew before its settle was noted; it was forgotten, given back while
     /// in flight, and delivered twice.
+    /// What this process publishes while its node sleeps is claimed with the same write; no wake-up goes round.
+    @Test func theNextClaimGoesWithWhatOpensALane() async throws {
+        let redis = try TestRedis()
+        let store = redis.store()
+        try await store.clock.sync(over: redis.client)
+        let sink = Sink()
+        let node = RunningNode(store, redis) { delivery in
+            sink.receive(delivery)
+            return .response(status: 200)
+        }
+        for number in 1...20 {
+            // The claim before has found nothing more, so the node sleeps, or is about to.
+            while try await redis.send("EXISTS", "roost:{0}:idle").int64 != 1 { await Task.yield() }
+            let delay: Int64 = number % 2 == 0 ? 0 : 20
+            _ = try await store.publish(
+                Self.item(Self.record("http://a.test/"), due: store.clock.now.adding(milliseconds: delay)))
+            await sink.wait(for: number)
+        }
+        await node.stop()
+        let calls = try await redis.send("INFO", "commandstats").string ?? ""
+        let wakeups = calls.firstMatch(of: #/cmdstat_publish:calls=(\d+)/#).flatMap { Int($0.output.1) } ?? 0
+        // Each delayed one tells its time; a message that comes before its node sleeps is opened with a wake-up.
+        #expect(wakeups < 10 + 15, "\(wakeups) of 20 messages went round")
+        #expect(try await redis.audit() == [])
+        await redis.close()
+    }
+
     @Test func aMessageHeldAnewStaysHeld() {
         func claimed(_ place: String) -> ClaimedMessage {
             ClaimedMessage(id: "msg_1", place: place, retried: 0, reclaimed: 0, request: [], body: [1], due: 0)
