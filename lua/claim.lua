@@ -89,7 +89,7 @@ local in_flight = redis.call('HLEN', active)
 
 -- The next entries of a stream, none where it has none (or, for a ring member left by mistake, no group).
 local function read(stream, most)
-  local reply = redis.pcall('XREADGROUP', 'GROUP', 'deliver', 'deliver', 'COUNT', most, 'STREAMS', stream, '>')
+  local reply = redis.pcall('XREADGROUP', 'GROUP', 'deliver', 'deliver', 'COUNT', text(most), 'STREAMS', stream, '>')
   if not reply or reply.err then return {} end
   return reply[1][2]
 end
@@ -130,7 +130,7 @@ local function room() return #answer - 3 + moves < most and bytes < most_bytes a
 
 local function note_share(lane, more)
   if more == 0 then return end
-  redis.call('HINCRBY', share_key, lane, more)
+  redis.call('HINCRBY', share_key, lane, text(more))
   count('held', lane, more)
 end
 
@@ -181,34 +181,36 @@ local function take(lane, left)
   return verdict
 end
 
--- Moves a claimed entry to where something else decides first; answers its new place.
+-- Whether an entry was moved to where something else decides first.
 local moved = false
-local function move(id, stream, from, entry, to, lane, due)
-  moved, moves = true, moves + 1
-  remove_entry(stream, from, entry, true)
-  redis.call('HSET', key('message', id), 'place', append(to, lane, id, due))
-end
-
--- Every start counts in the key's window; the first after a window's end begins the next.
-local function count_start(lane, gate)
-  if gate.window_end == 0 then
-    redis.call('HSET', key('gate', lane), 'windowStart', text(now), 'windowCount', 1)
-    gate.window_end, gate.count = math.huge, 1
-  else
-    gate.count = redis.call('HINCRBY', key('gate', lane), 'windowCount', 1)
-  end
-end
-
--- Whether a queue is paused or being deleted.
-local function is_shut(queue)
-  local g = redis.call('HMGET', key('gate', 'queue:' .. queue), 'paused', 'deletedTo')
-  return g[1] == '1' or g[2]
-end
 
 -- The same for a lane with a gate: "closed" where the gate lets nothing more through. A message of a queue that has a
 -- flow key, too, goes on into the flow lane once it has the queue's slot; one whose queue was paused meanwhile goes back
 -- before its queue and keeps that slot, or it would block all others behind its flow key.
 local function take_gated(lane)
+  -- Moves a claimed entry to where something else decides first; answers its new place.
+  local function move(id, stream, from, entry, to, lane, due)
+    moved, moves = true, moves + 1
+    remove_entry(stream, from, entry, true)
+    redis.call('HSET', key('message', id), 'place', append(to, lane, id, due))
+  end
+
+  -- Every start counts in the key's window; the first after a window's end begins the next.
+  local function count_start(lane, gate)
+    if gate.window_end == 0 then
+      redis.call('HSET', key('gate', lane), 'windowStart', text(now), 'windowCount', 1)
+      gate.window_end, gate.count = math.huge, 1
+    else
+      gate.count = redis.call('HINCRBY', key('gate', lane), 'windowCount', 1)
+    end
+  end
+
+  -- Whether a queue is paused or being deleted.
+  local function is_shut(queue)
+    local g = redis.call('HMGET', key('gate', 'queue:' .. queue), 'paused', 'deletedTo')
+    return g[1] == '1' or g[2]
+  end
+
   local gate, queue = read_gate(lane, now), is_queue(lane)
   local again, fresh = again_stream(lane), lane_stream(lane)
   local again_left = waiting(again)
@@ -250,7 +252,7 @@ end
 local round = tonumber(ARGV[11]) or next_number()
 local open = key('open')
 local looked, left = 0, {}
-local lanes = redis.call('ZRANGE', open, '-inf', text(round), 'BYSCORE', 'LIMIT', 0, most_lanes)
+local lanes = redis.call('ZRANGE', open, '-inf', text(round), 'BYSCORE', 'LIMIT', '0', ARGV[10])
 
 local function visit(lane, quantum)
   local gated = is_gated(lane)

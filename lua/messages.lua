@@ -198,10 +198,21 @@ end
 
 -- Splits "<stream key> <entry>[ <claim>]" and tells the lane. A stream key holds no blank: names in it are
 -- validated or hashed before they come here.
+-- The stream is mostly that of the place before.
+local stream_before, family_before, lane_before
 local function read_place(place)
-  local family, lane, entry, claim = match(place, '^(%l+):(%S+) (%d+%-%d+) ?(%d*)$', #root + 2)
-  if family ~= 'lane' and family ~= 'again' then return nil end
-  return { stream = key(family, lane), entry = entry, claim = tonumber(claim), lane = lane, again = family == 'again' }
+  local length = stream_before and #stream_before or 0
+  local stream, family, lane, entry, claim = stream_before, family_before, lane_before, nil, nil
+  if stream and string.sub(place, 1, length) == stream then
+    entry, claim = match(place, '^ (%d+%-%d+) ?(%d*)$', length + 1)
+  end
+  if not entry then
+    family, lane, entry, claim = match(place, '^(%l+):(%S+) (%d+%-%d+) ?(%d*)$', #root + 2)
+    if family ~= 'lane' and family ~= 'again' then return nil end
+    stream = key(family, lane)
+    stream_before, family_before, lane_before = stream, family, lane
+  end
+  return { stream = stream, entry = entry, claim = tonumber(claim), lane = lane, again = family == 'again' }
 end
 
 -- Ends a message that waits, wherever it does; false where there is none that waits.
@@ -226,9 +237,10 @@ local function drop_held(node, id, lane)
   of_node[lane] = (of_node[lane] or 0) + 1
 end
 local function write_shares()
+  if not next(given_back) then return end
   for node, of_node in pairs(given_back) do
     for lane, less in pairs(of_node) do
-      if redis.call('HINCRBY', key('share', node), lane, -less) <= 0 then redis.call('HDEL', key('share', node), lane) end
+      if redis.call('HINCRBY', key('share', node), lane, text(-less)) <= 0 then redis.call('HDEL', key('share', node), lane) end
     end
   end
   given_back = {}

@@ -47,7 +47,7 @@ local function tell(what) redis.pcall('PUBLISH', key('wake'), what) end
 -- Now as all nodes agree on it, or nil where the caller's clock is a second or more behind what was seen before.
 -- The last value is kept to a tenth of a second: enough to notice a wrong clock, at ten writes a second and not one a call.
 local function clock()
-  local given = tonumber(string.match(ARGV[1], '^%d+'))
+  local given = tonumber(ARGV[1]) or tonumber(match(ARGV[1], '^%d+'))
   local last = tonumber(redis.call('GET', key('clock')) or '0')
   if given < last then
     if string.find(ARGV[1], 'stepped', 1, true) then
@@ -106,6 +106,7 @@ local function defer(command, to, a, b)
   end
 end
 local function write_deferred()
+  if #deferred == 0 then return end
   for _, call in ipairs(deferred) do
     if #call > 2 then write(call) end
   end
@@ -137,15 +138,17 @@ local counted = { entries = {}, held = {} }
 local function count(what, lane, by) counted[what][lane] = (counted[what][lane] or 0) + by end
 local function write_counts()
   for what, of_lanes in pairs(counted) do
-    local of_kinds = {}
-    for lane, by in pairs(of_lanes) do
-      local kind = match(lane, '^%l+')
-      of_kinds[kind] = (of_kinds[kind] or 0) + by
+    if next(of_lanes) then
+      local of_kinds = {}
+      for lane, by in pairs(of_lanes) do
+        local kind = match(lane, '^%l+')
+        of_kinds[kind] = (of_kinds[kind] or 0) + by
+      end
+      for kind, by in pairs(of_kinds) do
+        if by ~= 0 then redis.call('HINCRBY', key('counts'), what .. ':' .. kind, text(by)) end
+      end
+      counted[what] = {}
     end
-    for kind, by in pairs(of_kinds) do
-      if by ~= 0 then redis.call('HINCRBY', key('counts'), what .. ':' .. kind, by) end
-    end
-    counted[what] = {}
   end
 end
 
@@ -243,6 +246,7 @@ local function touch(lane)
   touched[#touched + 1] = lane
 end
 local function open_touched(now)
+  if #touched == 0 then return end
   for _, lane in ipairs(touched) do
     local fine, problem = pcall(open_gate, lane, now)
     if not fine then set_aside('gate ' .. lane .. ': ' .. problem_text(problem)) end
