@@ -1,4 +1,5 @@
-"""Counts the instructions of Redis for a plain message in each script of its life with callgrind, and holds them against what was recorded.
+"""Counts the instructions of Redis for a plain message in each script of its life with callgrind, among many in a call and alone, and holds
+them against what was recorded.
 
     scripts.py [--record] [--lua FOLDER]
 
@@ -65,7 +66,7 @@ class Redis:
         return found
 
 
-def run(publishes, claims, settles):
+def run(publishes, claims, settles, published=PUBLISHED, claimed=CLAIMED):
     redis, now, number = Redis(), 1_800_000_000_000, 0
     root, node, lane = "roost:{0}", "node-a", "host:127.0.0.1:56243"
     digests = {name: redis.call("SCRIPT", "LOAD", source(name)) for name in ("publish", "claim", "settle")}
@@ -80,17 +81,17 @@ def run(publishes, claims, settles):
     redis.call("ZADD", root + ":nodes", now * 2, node)
     for _ in range(publishes):
         items = []
-        for _ in range(PUBLISHED):
+        for _ in range(published):
             number += 1
             items += ["", "", BODY, "", 1 << 20, 1, "msg_%025d" % number, lane, now, REQUEST, "", ""]
-        assert script("publish", 20_000, 600_000, 0, PUBLISHED, *items)[1:] == [b"stored"] * PUBLISHED
+        assert script("publish", 20_000, 600_000, 0, published, *items)[1:] == [b"stored"] * published
     held = []
     for claim in range(claims):
-        held.append(script("claim", node, claim + 1, "", 4096, "1.0", CLAIMED, 4 << 20, 16, 256, "")[3:])
-        assert len(held[-1]) == CLAIMED
+        held.append(script("claim", node, claim + 1, "", 4096, "1.0", claimed, 4 << 20, 16, 256, "")[3:])
+        assert len(held[-1]) == claimed
     for messages in held[:settles]:
         attempts = [word for message in messages for word in (message[0], message[1], "plain", len(message[4]) + len(message[5]) + 256)]
-        assert script("settle", node, 60_000, 64 << 20, 20_000, CLAIMED, *attempts)[1:] == [b"delivered"] * CLAIMED
+        assert script("settle", node, 60_000, 64 << 20, 20_000, claimed, *attempts)[1:] == [b"delivered"] * claimed
     return redis.end()
 
 
@@ -100,6 +101,8 @@ claimed = run(many, taken, 0)
 settled = run(many, taken, taken)
 counts = dict(publish=(published - base) / (many - few) / PUBLISHED, claim=(claimed - published) / taken / CLAIMED,
               settle=(settled - claimed) / taken / CLAIMED)
+few, many = 20, 120
+counts["all three, alone"] = (run(many, many, many, 1, 1) - run(few, few, few, 1, 1)) / (many - few)
 slower = []
 print("| script a plain message | instructions | recorded | ratio |")
 for name, found in counts.items():
