@@ -55,6 +55,7 @@ local function fetch(id, gated)
 end
 
 local large_body = 16384
+local key, text = key, text
 
 -- The message as the node needs it, or nil where the record cannot be read.
 local function load(id, held, r)

@@ -19,6 +19,8 @@
 
 local segment_bytes = 4194304
 
+local key, match = key, match
+
 -- nil until the log is first looked at in this call.
 local events
 

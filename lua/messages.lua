@@ -1,5 +1,7 @@
 -- The third part of the prelude: how a message comes, waits and goes, and what it gives back when it ends.
 
+local key, text, match, touch, defer = key, text, match, touch, defer
+
 -- The newest message's limits are the key's, unless they are pinned. `used` is kept to the minute.
 local function set_flow(flow, parallelism, rate, period, name, now)
   local lane = 'flow:' .. flow

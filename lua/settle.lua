@@ -66,6 +66,7 @@ local function shed_finished()
 end
 
 local delivered_bytes = 0
+local key, text = key, text
 local function count_delivered()
   if delivered_bytes > 0 then redis.call('HINCRBY', key('counts'), 'finishedBytes', delivered_bytes) end
 end
