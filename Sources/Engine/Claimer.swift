@@ -50,7 +50,7 @@ package final class Claimer: Sendable {
     /// - `follows`: a call that left it to this claim to wake who sleeps (`NextClaim`).
     package func claim(round: String, follows: Bool = false) async throws(RedisError) -> Claim {
         let (number, resent) = state.withLock { ($0.number, $0.resent) }
-        let room = settings.maxInFlightBytes - held.bytes
+        let room = room
         guard room > 0 || resent else { return Claim(round: .full) }
         let reply: [RedisValue]
         do {
@@ -77,6 +77,9 @@ package final class Claimer: Sendable {
         state.withLock { $0 = State(number: number + 1, resent: false) }
         return claim
     }
+
+    /// Bytes that may still be claimed; 0 or less where what is in flight is all that may be.
+    var room: Int { settings.maxInFlightBytes - held.bytes }
 
     /// True while a claim was sent whose reply was never read: what it took is found by a full renewal.
     package var hasUnanswered: Bool { state.withLock { $0.resent } }

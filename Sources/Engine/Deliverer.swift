@@ -113,12 +113,14 @@ package final class Deliverer: Sendable {
         if sleepsFor.withLock({ $0 == .blocked }) { wakeup.signal() }
     }
 
+    /// Whether the next claim does (`Claimer.claim`).
     private let follows = Mutex(false)
 
     /// Wakes the loop where it sleeps because nothing was left: answers whether its claim will be sent right behind what the
     /// caller is about to send (`NextClaim`).
     func claimNext() -> Bool {
-        guard !isDraining, sleepsFor.withLock({ $0 == .quiet }), wakeup.signalWaiter() else { return false }
+        guard !isDraining, claimer.room > 0, sleepsFor.withLock({ $0 == .quiet }), wakeup.signalWaiter()
+        else { return false }
         follows.withLock { $0 = true }
         return true
     }

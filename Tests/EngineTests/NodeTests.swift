@@ -107,6 +107,34 @@ import Testing
         await redis.close()
     }
 
+    /// Redis had forgotten the script of a call that left the waking to the claim behind it: loaded and sent again, the call came
+    /// behind that claim, and nobody looked again until the lease was renewed.
+    @Test(.timeLimit(.minutes(1))) func aCallWhoseScriptMustBeLoadedWakesTheNode() async throws {
+        let redis = try TestRedis()
+        let store = redis.store()
+        try await store.clock.sync(over: redis.client)
+        let sink = Sink()
+        var settings = EngineSettings()
+        settings.lease = .seconds(100_000)
+        let node = RunningNode(store, redis, settings) { delivery in
+            sink.receive(delivery)
+            return .response(status: 200)
+        }
+        while try await redis.send("EXISTS", "roost:{0}:idle").int64 != 1 { await Task.yield() }
+        _ = try await store.publish(
+            Self.item(Self.record("http://a.test/"), due: store.clock.now.adding(milliseconds: 200)))
+        let other = RedisClient(url: redis.server.url, loop: redis.loop, logger: TestRedis.quiet)
+        while sink.seen.isEmpty {
+            for words in [["MULTI"], ["SCRIPT", "FLUSH"], ["SCRIPT", "LOAD", Scripts.claim.source], ["EXEC"]] {
+                _ = try await other.send(RedisCommand(parts: words.map(RedisPart.text)))
+            }
+        }
+        await other.shutDown()
+        await node.stop()
+        #expect(try await redis.audit() == [])
+        await redis.close()
+    }
+
     @Test func aMessageHeldAnewStaysHeld() {
         func claimed(_ place: String) -> ClaimedMessage {
             ClaimedMessage(id: "msg_1", place: place, retried: 0, reclaimed: 0, request: [], body: [1], due: 0)
