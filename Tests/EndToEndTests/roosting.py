@@ -63,10 +63,24 @@ class Sink:
             return list(self.requests)
 
 
+reserved = []
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """For a server that is started, perhaps more than once. Nobody else gets it meanwhile: it lies below the ports that the kernel gives to whoever
+    wants any, and all scenarios see what one has reserved, by a name that goes with its process."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind("\0roost-e2e-port-%d" % port)
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            name.close()
+            continue
+        reserved.append(name)
+        return port
 
 
 def die_with_parent():
