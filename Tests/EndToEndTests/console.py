@@ -66,6 +66,10 @@ class Browser:
         elif name == "Log.entryAdded" and p["entry"]["level"] in ("error", "warning"):
             self.faults.append(p["entry"]["text"] + " " + p["entry"].get("url", ""))
 
+    def press(self, key):
+        for kind in ("keyDown", "keyUp"):
+            self.do("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=dict(Tab=9, Enter=13, End=35)[key])
+
     def js(self, text):
         result = self.do("Runtime.evaluate", expression=text, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in result, (text[:200], result["exceptionDetails"].get("exception", {}).get("description"))
@@ -271,6 +275,16 @@ def main():
         browser.wait("document.querySelector('.plot svg')?.getAttribute('aria-label').includes(': 4 failed;')")
         browser.js("document.querySelectorAll('.column')[59].dispatchEvent(new MouseEvent('click', {bubbles: true}))")
         browser.wait("location.hash.includes('fromDate=') && location.hash.includes('toDate=') && document.querySelector('[name=fromDate]')?.value")
+        # The same by keyboard: one stop for all bars, arrows from one to the next.
+        browser.go("logs", "Logs")
+        browser.wait("document.querySelectorAll('.column[role=button]').length > 1")
+        assert browser.js("document.querySelectorAll('.plot [tabindex=\"0\"]').length") == 1
+        browser.js("document.querySelector('.column[tabindex=\"0\"]').focus()")
+        browser.press("End")
+        last = "[...document.querySelectorAll('.column[role=button]')].at(-1)"
+        assert browser.js("document.activeElement === %s && %s.getAttribute('tabindex') === '0'" % (last, last))
+        browser.press("Enter")
+        browser.wait("location.hash.includes('fromDate=') && document.querySelector('[name=fromDate]')?.value")
         browser.go("logs?state=FAILED&toDate=1000", "Logs")
         browser.wait("document.querySelector('main').textContent.includes('Nothing matches.')")
         browser.go("messages", "Messages")
@@ -321,8 +335,7 @@ def main():
         browser.wait("/delivered [1-9]|delivered 0 a minute last, [1-9]/.test(document.querySelector('.plot svg')?.getAttribute('aria-label'))")
         assert browser.js("localStorage.length === 0 && sessionStorage.length === 1")
         # By keyboard: the first stop is the skip link.
-        for kind in ("keyDown", "keyUp"):
-            browser.do("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+        browser.press("Tab")
         assert browser.js("document.activeElement.id") == "skip"
         assert not browser.faults, browser.faults
         # The server goes away and comes again: the tail goes on, with nothing lost and nothing twice.
