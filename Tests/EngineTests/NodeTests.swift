@@ -22,6 +22,21 @@ import Testing
             body: Array(body.utf8))
     }
 
+    /// A node over a Redis of its own whose destinations take everything.
+    private static func deliveringNode(
+        _ settings: EngineSettings = EngineSettings()
+    ) async throws -> (TestRedis, Store, Sink, RunningNode) {
+        let redis = try TestRedis()
+        let store = redis.store()
+        try await store.clock.sync(over: redis.client)
+        let sink = Sink()
+        let node = RunningNode(store, redis, settings) { delivery in
+            sink.receive(delivery)
+            return .response(status: 200)
+        }
+        return (redis, store, sink, node)
+    }
+
     @Test func publishDeliverRetryAndCallBack() async throws {
         let redis = try TestRedis()
         let store = redis.store()
@@ -52,14 +67,7 @@ import Testing
     }
 
     @Test func everyMessageOfAFloodIsDeliveredOnce() async throws {
-        let redis = try TestRedis()
-        let store = redis.store()
-        try await store.clock.sync(over: redis.client)
-        let sink = Sink()
-        let node = RunningNode(store, redis) { delivery in
-            sink.receive(delivery)
-            return .response(status: 200)
-        }
+        let (redis, store, sink, node) = try await Self.deliveringNode()
         let now = store.clock.now
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<1000 {
@@ -82,14 +90,7 @@ import Testing
     /// in flight, and delivered twice.
     /// What this process publishes while its node sleeps is claimed with the same write; no wake-up goes round.
     @Test func theNextClaimGoesWithWhatOpensALane() async throws {
-        let redis = try TestRedis()
-        let store = redis.store()
-        try await store.clock.sync(over: redis.client)
-        let sink = Sink()
-        let node = RunningNode(store, redis) { delivery in
-            sink.receive(delivery)
-            return .response(status: 200)
-        }
+        let (redis, store, sink, node) = try await Self.deliveringNode()
         for number in 1...20 {
             // The claim before has found nothing more, so the node sleeps, or is about to.
             while try await redis.send("EXISTS", "roost:{0}:idle").int64 != 1 { await Task.yield() }
@@ -110,16 +111,9 @@ import Testing
     /// Redis had forgotten the script of a call that left the waking to the claim behind it: loaded and sent again, the call came
     /// behind that claim, and nobody looked again until the lease was renewed.
     @Test(.timeLimit(.minutes(1))) func aCallWhoseScriptMustBeLoadedWakesTheNode() async throws {
-        let redis = try TestRedis()
-        let store = redis.store()
-        try await store.clock.sync(over: redis.client)
-        let sink = Sink()
         var settings = EngineSettings()
         settings.lease = .seconds(100_000)
-        let node = RunningNode(store, redis, settings) { delivery in
-            sink.receive(delivery)
-            return .response(status: 200)
-        }
+        let (redis, store, sink, node) = try await Self.deliveringNode(settings)
         while try await redis.send("EXISTS", "roost:{0}:idle").int64 != 1 { await Task.yield() }
         _ = try await store.publish(
             Self.item(Self.record("http://a.test/"), due: store.clock.now.adding(milliseconds: 200)))
