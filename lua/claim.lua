@@ -291,10 +291,11 @@ for _, lane in ipairs(left) do touch(lane) end
 finish(now)
 if not fine then return redis.error_reply(problem_text(problem)) end
 
-if ARGV[4] == 'follows' and (in_flight >= capacity or #left > 0 or looked < #lanes or moved or answer[3] == 1) then wake() end
-if in_flight >= capacity then
+local is_full, is_left = in_flight >= capacity, #left > 0 or looked < #lanes or moved
+if ARGV[4] == 'follows' and (is_full or is_left or answer[3] == 1) then wake() end
+if is_full then
   answer[2] = 'full'
-elseif #left > 0 or looked < #lanes or moved then
+elseif is_left then
   answer[2] = 'new'
 else
   -- Set before a long round ends, too: a lane that joins behind its start has its wake-up published then.

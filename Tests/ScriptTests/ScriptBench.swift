@@ -13,28 +13,36 @@ final class ScriptBench {
 
     func run(_ script: Script, _ arguments: String...) async throws -> [RedisValue] { try await run(script, arguments) }
 
-    func run(_ script: Script, _ arguments: [String]) async throws -> [RedisValue] {
+    /// - Parameter claims: the caller's claim comes next.
+    func run(_ script: Script, _ arguments: [String], claims: Bool = false) async throws -> [RedisValue] {
         let reply = try await redis.client.run(
-            script, keys: ["roost:{0}"], arguments: (["\(now)"] + arguments).map(RedisPart.text))
+            script, keys: ["roost:{0}"],
+            arguments: (["\(now)" + (claims ? " claims" : "")] + arguments).map(RedisPart.text))
         #expect(try await redis.audit() == [])
         return reply.array ?? []
     }
 
     /// - Parameter gate: as `Lane.gate` writes it.
     func publish(
-        _ id: String, due: Int64? = nil, lane: String = "host:a", gate: String = "", dedup: String = ""
+        _ id: String, due: Int64? = nil, lane: String = "host:a", gate: String = "", dedup: String = "",
+        claims: Bool = false
     ) async throws -> String? {
-        let answer = try await run(
-            Scripts.publish, "20000", "600000", "0", "1", "", "", "body", "", "100", "1", id, lane, "\(due ?? now)",
-            #"{"url":"http://a"}"#, gate, dedup)
+        let words = [
+            "20000", "600000", "0", "1", "", "", "body", "", "100", "1", id, lane, "\(due ?? now)",
+            #"{"url":"http://a"}"#, gate, dedup,
+        ]
+        let answer = try await run(Scripts.publish, words, claims: claims)
         return answer.last?.array?.first?.string ?? answer.last?.string
     }
 
     func renew(_ node: String) async throws { _ = try await run(Scripts.renew, node, "\(now + 10_000)", "extend") }
 
-    func claim(_ node: String, _ number: Int, resent: Bool = false) async throws -> [(id: String, place: String)] {
+    func claim(
+        _ node: String, _ number: Int, resent: Bool = false, follows: Bool = false, most: Int = 128
+    ) async throws -> [(id: String, place: String)] {
         let reply = try await run(
-            Scripts.claim, node, "\(number)", resent ? "resent" : "", "100", "1", "128", "4000000", "16", "256", "")
+            Scripts.claim, node, "\(number)", resent ? "resent" : follows ? "follows" : "", "100", "1", "\(most)",
+            "4000000", "16", "256", "")
         return reply.dropFirst(3).compactMap { $0.array }.map { ($0[0].string ?? "", $0[1].string ?? "") }
     }
 
