@@ -8,6 +8,16 @@ let strict: [SwiftSetting] =
         .enableUpcomingFeature("MemberImportVisibility"),
     ]
 
+// A release has the Swift runtime and Foundation in itself: it runs where no Swift is installed, and calls without a detour through
+// the tables of shared libraries make a publish a fifth cheaper (ops/bench.d/NOTES.md). lld comes with the toolchain, too; behind
+// it stands what Foundation brings with it. C libraries stay shared, so that the system's security updates reach them.
+let runtimeInside: [LinkerSetting] = [
+    .unsafeFlags(
+        ["-static-stdlib", "-use-ld=lld"]
+            + ["CoreFoundation", "_FoundationICU", "_FoundationCShims", "_FoundationCollections"].map { "-l" + $0 },
+        .when(platforms: [.linux], configuration: .release))
+]
+
 let package = Package(
     name: "roost",
     products: [.executable(name: "roost", targets: ["roost"])],
@@ -90,10 +100,11 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ],
-            swiftSettings: strict),
+            swiftSettings: strict,
+            linkerSettings: runtimeInside),
         .executableTarget(
             name: "HotPaths", dependencies: ["Domain", "Engine", "HTTPAPI", "RedisLink"], path: "ops/bench.d/HotPaths",
-            swiftSettings: strict),
+            swiftSettings: strict, linkerSettings: runtimeInside),
         .target(
             name: "TestSupport",
             dependencies: [
