@@ -67,9 +67,10 @@ final class CurlLoop {
                 roost_eventfd_drain(bell.descriptor)
                 if takeInbox() { break }
             }
+            startWaiting(isIdle: count == 0)
+            // What was started asks to be called at once.
             let now = ContinuousClock.now
             for multi in multis where multi.deadline.map({ $0 <= now }) ?? false { multi.actOnTimeout() }
-            startWaiting(isIdle: count == 0)
             for multi in multis where multi.isDirty { multi.collect(finish) }
         }
         end()
