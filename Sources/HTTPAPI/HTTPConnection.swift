@@ -33,6 +33,7 @@ final class HTTPConnection: ChannelInboundHandler {
     private let logger: Logger
     private let respond: Responder
     private let bodies: BodyRoom
+    private let ahead: ReadAhead
     private var state = State.idle
     private var body: [UInt8] = []
     /// Bytes of `body` that are counted in `bodies`, until the answer is there.
@@ -47,9 +48,9 @@ final class HTTPConnection: ChannelInboundHandler {
 
     init(
         settings: FrontSettings, bodies: BodyRoom, metrics: APIMetrics, logger: Logger, loop: any EventLoop,
-        respond: @escaping Responder
+        ahead: ReadAhead, respond: @escaping Responder
     ) {
-        (self.settings, self.bodies, self.metrics) = (settings, bodies, metrics)
+        (self.settings, self.bodies, self.metrics, self.ahead) = (settings, bodies, metrics, ahead)
         (self.logger, self.respond) = (logger, respond)
         timer = ConnectionTimer(loop)
     }
@@ -159,6 +160,7 @@ final class HTTPConnection: ChannelInboundHandler {
     private func answer(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         timer.cancel()
         state = .answering
+        ahead.isAnswering = true
         let body = self.body
         self.body = []
         var request = request(head)
@@ -194,6 +196,7 @@ final class HTTPConnection: ChannelInboundHandler {
     private func finishAnswer(_ context: ChannelHandlerContext) {
         let closes = !keepsAlive
         state = .idle
+        ahead.isAnswering = false
         startTimer(settings.headTimeout, context)
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         if closes { context.close(promise: nil) }

@@ -89,6 +89,8 @@ package final class HTTPFront: Sendable {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard self.admit(channel) else { throw FrontError.tooManyConnections }
+                    let ahead = ReadAhead()
+                    try channel.pipeline.syncOperations.addHandler(ahead)
                     if let certificate = settings.certificate {
                         try channel.pipeline.syncOperations.addHandler(certificate.handler())
                     }
@@ -100,6 +102,7 @@ package final class HTTPFront: Sendable {
                     try channel.pipeline.syncOperations.addHandler(
                         HTTPConnection(
                             settings: settings, bodies: bodies, metrics: metrics, logger: logger, loop: loop,
+                            ahead: ahead,
                             respond: respond))
                 }
             }

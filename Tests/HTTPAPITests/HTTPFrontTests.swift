@@ -257,4 +257,48 @@ import Testing
         close(descriptor)
         await front.shutDown(within: .seconds(1))
     }
+
+    /// One read more is asked for while an answer is made: not one more each time it brought something, or who pipelines
+    /// without end would fill the memory.
+    @Test func whatComesBeforeTheAnswerIsReadOnce() async throws {
+        let held = Mutex<[CheckedContinuation<Void, Never>]>([])
+        var settings = FrontSettings()
+        settings.port = 0
+        let front = HTTPFront(
+            settings: settings, group: MultiThreadedEventLoopGroup.singleton, metrics: APIMetrics(),
+            logger: TestRedis.quiet
+        ) { request in
+            if request.method == "POST" {
+                await withCheckedContinuation { continuation in held.withLock { $0.append(continuation) } }
+            }
+            return APIResponse(text: "done")
+        }
+        let port = try await front.start()
+        let descriptor = Self.connected(to: port, answersWithin: timeval(tv_sec: 10, tv_usec: 0))
+        let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + String(repeating: "x", count: 60_000)
+        let bytes = Array(String(repeating: post, count: 20).utf8)
+        // As much as the server and the kernel take, while it answers others.
+        let whole = 256 << 20
+        var (sent, seen, still) = (0, -1, 0)
+        while still < 20, sent < whole {
+            while sent < whole {
+                let from = sent % bytes.count
+                let count = bytes.withUnsafeBytes {
+                    Foundation.send(
+                        descriptor, $0.baseAddress! + from, bytes.count - from,
+                        Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+                }
+                guard count > 0 else { break }
+                sent += count
+            }
+            let answer = await Self.talk(port, Array("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8))
+            #expect(answer.hasPrefix("HTTP/1.1 200"))
+            still = sent == seen ? still + 1 : 0
+            seen = sent
+        }
+        #expect(sent < whole / 2)
+        close(descriptor)
+        for continuation in held.withLock({ $0 }) { continuation.resume() }
+        await front.shutDown(within: .seconds(1))
+    }
 }
