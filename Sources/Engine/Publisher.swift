@@ -8,15 +8,24 @@ import RedisLink
 import Synchronization
 
 final class Publisher: Sendable {
-    private struct Waiting: Sendable {
-        var item: PublishItem
+    /// A class: it goes from list to list, and a structure of a dozen references would be copied each time.
+    private final class Waiting: Sendable {
+        let item: PublishItem
         /// What its body is stored under, once for all its messages; empty where each message has it.
-        var bodyName: String
-        var size: Int
-        var deadline: ContinuousClock.Instant
+        let bodyName: String
+        let size: Int
+        let deadline: ContinuousClock.Instant
         /// It is behind another of the same caller, whose order holds.
-        var continues = false
-        var answer: @Sendable (Result<PublishResult, StoreError>) -> Void
+        let continues: Bool
+        let answer: @Sendable (Result<PublishResult, StoreError>) -> Void
+
+        init(
+            item: PublishItem, bodyName: String, size: Int, deadline: ContinuousClock.Instant, continues: Bool = false,
+            answer: @escaping @Sendable (Result<PublishResult, StoreError>) -> Void
+        ) {
+            (self.item, self.bodyName, self.size, self.deadline) = (item, bodyName, size, deadline)
+            (self.continues, self.answer) = (continues, answer)
+        }
     }
 
     private struct State {

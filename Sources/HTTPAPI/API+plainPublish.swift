@@ -18,13 +18,13 @@ extension API {
             var response: APIResponse
             do throws(RequestError) {
                 // It has no topic that could change.
-                guard let told = try self.answer(publish, try stored(result)) else { throw .internalError }
+                guard let told = try self.answer(publish, try self.stored(result)) else { throw .internalError }
                 response = APIResponse(status: told.status(version: version), json: told.json)
                 response.headers.append(("Roost-Ack", AckLevel.memory.description))
             } catch {
                 response = APIResponse(error)
             }
-            metrics.count(status: response.status)
+            self.metrics.count(status: response.status)
             answer(response)
         }
         return true

@@ -21,7 +21,8 @@ package struct APISettings: Sendable {
     package init() {}
 }
 
-package struct API: Sendable {
+/// A class: every request under way holds it, and a structure would be copied for each, reference by reference.
+package final class API: Sendable {
     let store: Store
     let keys: SigningKeyring
     let confirmer: Confirmer
