@@ -1,5 +1,6 @@
 import Domain
 import Engine
+import Foundation
 import RedisLink
 import TestSupport
 import Testing
@@ -143,6 +144,25 @@ import Testing
         // Numbers between two entries, and behind the last, are nobody's.
         let gone = try await bench.run(Scripts.logGet, "1000", "\(bench.now)-121", "\(bench.now - 1)-110")
         #expect(gone.dropFirst().allSatisfy { $0.array?.isEmpty == true })
+        await bench.redis.close()
+    }
+
+    /// The page for people at a terminal ended before the first event that shared its entry with another message's.
+    @Test func theInspectionScriptFollowsEventsThatShareAnEntry() async throws {
+        let bench = try ScriptBench()
+        try await bench.renew("n1")
+        let ids = (1...5).map { "msg_\($0)" }
+        for id in ids { _ = try await bench.publish(id) }
+        let held = try await bench.claim("n1", 1)
+        let attempts = held.flatMap { [$0.id, $0.place, "plain", "1000"] }
+        _ = try await bench.run(Scripts.settle, ["n1", "60000", "1000000", "20000", "\(held.count)"] + attempts)
+        let script = try String(
+            contentsOf: Contract.top.appendingPathComponent("lua/inspect/message.lua"), encoding: .utf8)
+        for id in ids {
+            let page = try await bench.redis.send("EVAL", script, "1", "roost:{0}", id).array ?? []
+            let log = page.compactMap(\.string).drop { !$0.hasPrefix("log ") }
+            #expect(log.map { String($0.split(separator: " ").last ?? "") } == ["DELIVERED", "ACTIVE", "CREATED"])
+        }
         await bench.redis.close()
     }
 

@@ -10,6 +10,18 @@ local page = {}
 local function line(...) page[#page + 1] = string.format(...) end
 local function key(name) return root .. ':' .. name end
 
+-- {state, before, detail} of an event of this message, or nil. Events of one call may share an entry and are numbered on from
+-- its id (lua/log.lua).
+local function event_at(segment, ref)
+  local entry = redis.call('XREVRANGE', key('log:' .. segment), ref, '-', 'COUNT', 1)[1]
+  if not entry then return nil end
+  local f = entry[2]
+  if f[1] == 'message' then return entry[1] == ref and { f[4], f[8], f[10] } or nil end
+  local index = string.match(ref, '%d+$') - string.match(entry[1], '%d+$')
+  if f[2 * index + 3] ~= id then return nil end
+  return { f[2], string.match(f[2 * index + 4], '(%S*)$'), '' }
+end
+
 -- The log, the latest event first: refs are <ms>-<number>, and each segment says which numbers it holds.
 local function history(last)
   local head = redis.call('HGET', key('log'), 'head') or '1 0 0 1 0 0'
@@ -29,12 +41,12 @@ local function history(last)
       segment = segment - 1
       from = tonumber(string.match(redis.call('HGET', key('log'), segment) or '0', '^%d+'))
     end
-    local entry = redis.call('XRANGE', key('log:' .. segment), last, last)[1]
-    if not entry then break end
-    local event = entry[2]
-    line('%-10s %s %s%s', shown == 0 and 'log' or '', string.match(last, '^%d+'), event[4],
-      event[4] ~= 'CREATED' and event[10] ~= '' and ' ' .. string.sub(event[10], 1, 200) or '')
-    last, shown = event[4] ~= 'CREATED' and event[8], shown + 1
+    local event = event_at(segment, last)
+    if not event then break end
+    local state, before, detail = unpack(event)
+    line('%-10s %s %s%s', shown == 0 and 'log' or '', string.match(last, '^%d+'), state,
+      state ~= 'CREATED' and detail ~= '' and ' ' .. string.sub(detail, 1, 200) or '')
+    last, shown = state ~= 'CREATED' and before, shown + 1
   end
   return shown
 end
@@ -77,5 +89,6 @@ if record.shared then
 else
   line('body       %d bytes', #(record.body or ''))
 end
-history(record.event or record.created)
+-- The record of one that has ended does not name its last event any more.
+history(record.state ~= 'delivered' and (record.event or record.created))
 return page
