@@ -62,7 +62,7 @@ package final class RedisServerProcess: Sendable {
                 dataFolder,
                 "--save", "", "--appendonly", options.appendOnly ? "yes" : "no", "--appendfsync", options.fsync,
                 "--hash-max-listpack-value", "2048", "--hash-max-listpack-entries", "32",
-                "--maxmemory-policy", "noeviction", "--daemonize", "no",
+                "--auto-aof-rewrite-min-size", "256mb", "--maxmemory-policy", "noeviction", "--daemonize", "no",
             ] + options.arguments
         let pid = ChildProcess.spawn(words, log: logPath)
         guard pid > 0 else {

@@ -92,7 +92,8 @@ class Redis:
         keeps = ["--appendonly", "yes", "--appendfsync", fsync] if fsync else ["--appendonly", "no"]
         self.process = start(
             "redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", self.folder, "--save", "", *keeps,
-            "--hash-max-listpack-value", "2048", "--hash-max-listpack-entries", "32", "--maxmemory-policy", "noeviction", stdout=subprocess.DEVNULL)
+            "--hash-max-listpack-value", "2048", "--hash-max-listpack-entries", "32", "--maxmemory-policy", "noeviction",
+            "--auto-aof-rewrite-min-size", "256mb", stdout=subprocess.DEVNULL)
         while self.cli("PING") != "PONG":
             time.sleep(0.01)
 

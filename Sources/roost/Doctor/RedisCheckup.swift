@@ -30,21 +30,24 @@ struct RedisCheckup {
         checkMemory(info)
         let disk = await checkDisk(info)
         try await checkClock()
-        summary = "Redis \(version), \(disk), round trip \(Self.text(trip))" + (await advice())
+        summary = "Redis \(version), \(disk), round trip \(Self.text(trip))" + (await advice(info))
     }
 
     /// What costs only time or memory is no finding. Nothing where Redis does not tell.
-    private func advice() async -> String {
-        let wanted: [(name: String, value: Int64, isFine: (Int64, Int64) -> Bool)] = [
-            ("hash-max-listpack-value", 2048, { $0 >= $1 }), ("hash-max-listpack-entries", 32, { $0 <= $1 }),
+    private func advice(_ info: RedisInfo) async -> String {
+        let hasFile = info["aof_enabled"] == "1"
+        let wanted: [(name: String, value: String, isFine: (Int64) -> Bool)] = [
+            ("hash-max-listpack-value", "2048", { $0 >= 2048 }), ("hash-max-listpack-entries", "32", { $0 <= 32 }),
+            // Queue traffic writes much and keeps little: the file would be rewritten every few seconds.
+            ("auto-aof-rewrite-min-size", "256mb", { !hasFile || $0 >= 256 << 20 }),
         ]
         var better: [String] = []
         for (name, value, isFine) in wanted {
             let reply = try? await redis.send(RedisCommand("CONFIG", "GET", name)).array
-            guard let found = reply?.last?.string.flatMap({ Int64($0) }), !isFine(found, value) else { continue }
+            guard let found = reply?.last?.string.flatMap({ Int64($0) }), !isFine(found) else { continue }
             better.append("\(name) \(value)")
         }
-        return better.isEmpty ? "" : ", would need less with \(better.joined(separator: " and "))"
+        return better.isEmpty ? "" : ", would need less with \(better.joined(separator: ", "))"
     }
 
     private mutating func find(_ text: String) { findings.append("redis: \(text)") }
