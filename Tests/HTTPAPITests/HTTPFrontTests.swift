@@ -11,7 +11,8 @@ import Testing
 @Suite struct HTTPFrontTests {
     static func front(
         limit: Int = 1000, bodyTimeout: TimeAmount = .seconds(30), together: Int = 512 << 20, connections: Int = 100,
-        admits: @escaping @Sendable (APIRequest) -> Refusal? = { _ in nil }
+        admits: @escaping @Sendable (APIRequest) -> Refusal? = { _ in nil },
+        respond: @escaping Responder = { APIResponse(text: "\($0.method) \($0.target) \($0.body.count)") }
     ) async throws -> (HTTPFront, Int) {
         var settings = FrontSettings()
         settings.port = 0
@@ -22,8 +23,7 @@ import Testing
         settings.admits = admits
         let front = HTTPFront(
             settings: settings, group: MultiThreadedEventLoopGroup.singleton, metrics: APIMetrics(),
-            logger: TestRedis.quiet
-        ) { request in APIResponse(text: "\(request.method) \(request.target) \(request.body.count)") }
+            logger: TestRedis.quiet, respond: respond)
         return (front, try await front.start())
     }
 
@@ -221,16 +221,10 @@ import Testing
     /// Answers that nobody reads must not fill the memory: the next request waits until the peer has taken the last one.
     @Test func whoDoesNotReadIsAnsweredNoMore() async throws {
         let answered = Mutex(0)
-        var settings = FrontSettings()
-        settings.port = 0
-        let front = HTTPFront(
-            settings: settings, group: MultiThreadedEventLoopGroup.singleton, metrics: APIMetrics(),
-            logger: TestRedis.quiet
-        ) { _ in
+        let (front, port) = try await Self.front(respond: { _ in
             answered.withLock { $0 += 1 }
             return APIResponse(text: String(repeating: "x", count: 1 << 20))
-        }
-        let port = try await front.start()
+        })
         let descriptor = Self.connected(to: port, answersWithin: timeval(tv_sec: 10, tv_usec: 0))
         let requests = Array(String(repeating: "GET / HTTP/1.1\r\nHost: a\r\n\r\n", count: 200).utf8)
         _ = Foundation.send(descriptor, requests, requests.count, Int32(MSG_NOSIGNAL))
@@ -262,18 +256,14 @@ import Testing
     /// without end would fill the memory.
     @Test func whatComesBeforeTheAnswerIsReadOnce() async throws {
         let held = Mutex<[CheckedContinuation<Void, Never>]>([])
-        var settings = FrontSettings()
-        settings.port = 0
-        let front = HTTPFront(
-            settings: settings, group: MultiThreadedEventLoopGroup.singleton, metrics: APIMetrics(),
-            logger: TestRedis.quiet
-        ) { request in
-            if request.method == "POST" {
-                await withCheckedContinuation { continuation in held.withLock { $0.append(continuation) } }
-            }
-            return APIResponse(text: "done")
-        }
-        let port = try await front.start()
+        let (front, port) = try await Self.front(
+            limit: 60_000,
+            respond: { request in
+                if request.method == "POST" {
+                    await withCheckedContinuation { continuation in held.withLock { $0.append(continuation) } }
+                }
+                return APIResponse(text: "done")
+            })
         let descriptor = Self.connected(to: port, answersWithin: timeval(tv_sec: 10, tv_usec: 0))
         let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + String(repeating: "x", count: 60_000)
         let bytes = Array(String(repeating: post, count: 20).utf8)
