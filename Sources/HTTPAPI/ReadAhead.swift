@@ -3,7 +3,7 @@
 import NIOCore
 
 /// NIO's pipelining handler reads nothing while an answer is made, so NIO would take the socket out of epoll with every request and
-/// put it back with every answer: two of a publish's six calls of the system (ops/bench.d/NOTES.md). This handler stands in front
+/// put it back with every answer: two calls of the system (ops/bench.d/NOTES.md). This handler stands in front
 /// of all others and asks for one read more. Nearly always nothing comes before the answer. What does is held by the pipelining
 /// handler, and then nothing more is read until all that is held is answered.
 final class ReadAhead: ChannelDuplexHandler {

@@ -61,6 +61,7 @@ import Testing
         for id in ["msg_2", "msg_3"] { _ = try await bench.publish(id, claims: true) }
         #expect(try await bench.claim("n1", 3, follows: true, most: 1).map(\.id) == ["msg_2"])
         #expect(try await !everybodySleeps(), "msg_3 waits and nobody knows")
+        #expect(try await bench.redis.audit() == [])
         await bench.redis.close()
     }
 
