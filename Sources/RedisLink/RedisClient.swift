@@ -17,7 +17,8 @@ package struct RedisClientSettings: Sendable {
 }
 
 /// Commands are encoded by their callers and collected; the event loop writes all that wait in one go and completes
-/// them in the order of the replies. After a lost connection it dials again, 10 ms later at first and 1 s at most.
+/// them in the order of the replies. A large one that comes on the loop itself is written at once, behind those that wait: Redis
+/// begins while the loop handles what else it has read. After a lost connection it dials again, 10 ms later at first and 1 s at most.
 package final class RedisClient: RedisCommands {
     struct Request: Sendable {
         let bytes: [UInt8]
@@ -71,6 +72,9 @@ package final class RedisClient: RedisCommands {
     }
 
     package func perform(_ work: @escaping @Sendable () -> Void) { loop.execute(work) }
+    package func performHere(_ work: @escaping @Sendable () -> Void) {
+        if loop.inEventLoop { work() } else { loop.execute(work) }
+    }
 
     private func submit(_ bytes: [UInt8], _ answer: @escaping @Sendable (Result<RedisValue, RedisError>) -> Void) {
         guard !bytes.isEmpty else { return answer(.failure(.notSent("the command can't be encoded"))) }
@@ -88,8 +92,14 @@ package final class RedisClient: RedisCommands {
             return (nil, !inbox.scheduled)
         }
         if let refusal { return answer(.failure(.notSent(refusal))) }
-        if schedule { loop.execute { self.core.value.accept(self.take()) } }
+        if size >= Self.large, loop.inEventLoop {
+            core.value.accept(take())
+        } else if schedule {
+            loop.execute { self.core.value.accept(self.take()) }
+        }
     }
+
+    private static let large = 8192
 
     private func take() -> [Request] {
         inbox.withLock { inbox in

@@ -8,6 +8,8 @@ package protocol RedisCommands: Sendable {
     func send(_ command: RedisCommand, _ answer: @escaping @Sendable (Result<RedisValue, RedisError>) -> Void)
     /// Does the work soon, on the thread that replies come to, after what that thread is at.
     func perform(_ work: @escaping @Sendable () -> Void)
+    /// The same, but before this returns where the caller is on that thread.
+    func performHere(_ work: @escaping @Sendable () -> Void)
 }
 
 extension RedisCommands {
@@ -24,6 +26,7 @@ extension RedisCommands {
     }
 
     package func perform(_ work: @escaping @Sendable () -> Void) { Task { work() } }
+    package func performHere(_ work: @escaping @Sendable () -> Void) { perform(work) }
 }
 
 package enum RedisError: Error, Equatable, CustomStringConvertible {

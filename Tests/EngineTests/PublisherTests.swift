@@ -1,6 +1,7 @@
 import Domain
 import Engine
 import RedisLink
+import Synchronization
 import TestSupport
 import Testing
 
@@ -38,5 +39,93 @@ import Testing
         }
         #expect(try await redis.audit() == [])
         await redis.close()
+    }
+
+    /// Redis is not asked for each of the few that come while a call is under way, and not only when that call is answered for
+    /// all of them.
+    @Test(.timeLimit(.minutes(1))) func enoughThatWaitGoBesideACallUnderWay() async throws {
+        let redis = try TestRedis()
+        let clock = NodeClock()
+        try await clock.sync(over: redis.client)
+        let slow = SlowRedis(redis.client, Scripts.publish)
+        let store = Store(
+            redis: slow, clock: clock, settings: StoreSettings(), logger: TestRedis.quiet, metrics: EngineMetrics())
+        let all = items(26, queue: "q", now: clock.now)
+        // Loads the script.
+        _ = try await redis.store().publish(items(1, queue: "other", now: clock.now))
+        let results = try await withThrowingTaskGroup(of: PublishResult.self) { group in
+            group.addTask { try await store.publish(all[0]) }
+            await slow.hasBegun(calls: 1)
+            let (answers, answer) = AsyncStream.makeStream(of: Result<PublishResult, StoreError>.self)
+            for item in all[1...24] { store.publish(item) { answer.yield($0) } }
+            await slow.hasBegun(calls: 2)
+            // One more waits for an answer, whichever comes first.
+            store.publish(all[25]) { answer.yield($0) }
+            slow.release()
+            var results = [try await group.next()]
+            for await result in answers.prefix(25) { results.append(try result.get()) }
+            return results
+        }
+        #expect(results == Array(repeating: .stored, count: 26))
+        #expect(slow.begun == 3)
+        let entries = try await redis.send("XRANGE", "roost:{0}:lane:queue:q", "-", "+").array ?? []
+        #expect(entries.count == 26)
+        #expect(try await redis.audit() == [])
+        await redis.close()
+    }
+}
+
+/// A Redis that keeps what one script is called with until it is released.
+private final class SlowRedis: RedisCommands {
+    private struct State {
+        var begun = 0
+        var released = false
+        var waiting: [CheckedContinuation<Void, Never>] = []
+        var watcher: (calls: Int, CheckedContinuation<Void, Never>)?
+    }
+
+    private let redis: any RedisCommands
+    private let digest: String
+    private let state = Mutex(State())
+
+    init(_ redis: any RedisCommands, _ script: Script) { (self.redis, digest) = (redis, script.digest) }
+
+    var begun: Int { state.withLock { $0.begun } }
+
+    func send(_ command: RedisCommand) async throws(RedisError) -> RedisValue {
+        if String(decoding: command.encoded.prefix(100), as: UTF8.self).contains(digest) {
+            await withCheckedContinuation { continuation in
+                let (isReleased, watcher) = state.withLock { state in
+                    state.begun += 1
+                    if !state.released { state.waiting.append(continuation) }
+                    guard let watcher = state.watcher, watcher.calls <= state.begun else {
+                        return (state.released, nil as CheckedContinuation<Void, Never>?)
+                    }
+                    state.watcher = nil
+                    return (state.released, watcher.1)
+                }
+                watcher?.resume()
+                if isReleased { continuation.resume() }
+            }
+        }
+        return try await redis.send(command)
+    }
+
+    func hasBegun(calls: Int) async {
+        await withCheckedContinuation { continuation in
+            let isThere = state.withLock { state in
+                if state.begun < calls { state.watcher = (calls, continuation) }
+                return state.begun >= calls
+            }
+            if isThere { continuation.resume() }
+        }
+    }
+
+    func release() {
+        let waiting = state.withLock { state in
+            defer { (state.released, state.waiting) = (true, []) }
+            return state.waiting
+        }
+        for continuation in waiting { continuation.resume() }
     }
 }

@@ -19,6 +19,22 @@ import Testing
         await redis.close()
     }
 
+    /// A large command that comes on the loop is written at once, but not before the small ones that wait to be.
+    @Test func aLargeCommandDoesNotOvertake() async throws {
+        let redis = try TestRedis()
+        let client = redis.client
+        let order = try await withCheckedThrowingContinuation { continuation in
+            client.perform {
+                for word in ["a", String(repeating: "b", count: 10_000), "c", String(repeating: "d", count: 10_000)] {
+                    client.send(RedisCommand("RPUSH", "order", word)) { _ in }
+                }
+                client.send(RedisCommand("LRANGE", "order", "0", "-1")) { continuation.resume(with: $0) }
+            }
+        }
+        #expect(order.array?.map { $0.string?.prefix(1) } == ["a", "b", "c", "d"])
+        await redis.close()
+    }
+
     @Test func binaryArgumentsSurvive() async throws {
         let redis = try TestRedis()
         let bytes: [UInt8] = (0...255).map { UInt8($0) } + [0, 13, 10, 0]
