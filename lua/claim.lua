@@ -44,29 +44,34 @@ local capacity, share = tonumber(ARGV[5]), tonumber(ARGV[6])
 local most, most_bytes, quantum, most_lanes = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local answer, bytes, moves = { 'ok', '', 0 }, 0, 0
 
--- The record of a message, false for what it has not; the last two fields only gated lanes look at. A key of another type
+-- The record of a message: {request, body, created, event, shared, retried, reclaimed, queue, flow}, false or nil for what it has
+-- not; the last two only gated lanes look at. A field that is asked for costs as much when it is not there, and what most
+-- messages have not is told by what they have: `hold` gives each whose first event is known an `event`. A key of another type
 -- has nothing of what is asked for.
-local function fetch(id, gated)
-  if not gated then
-    return redis.pcall('HMGET', key('message', id), 'request', 'body', 'shared', 'retried', 'reclaimed', 'due', 'created', 'event')
+local function fetch(message, gated)
+  if gated then
+    return redis.pcall('HMGET', message, 'request', 'body', 'created', 'event', 'shared', 'retried', 'reclaimed', 'queue', 'flow')
   end
-  return redis.pcall('HMGET', key('message', id), 'request', 'body', 'shared', 'retried', 'reclaimed', 'due', 'created', 'event',
-    'queue', 'flow')
+  local r = redis.pcall('HMGET', message, 'request', 'body', 'created', 'event')
+  if r[1] and not (r[2] and r[3] and not r[4]) then
+    r[5], r[6], r[7] = unpack(redis.call('HMGET', message, 'shared', 'retried', 'reclaimed'))
+  end
+  return r
 end
 
 local large_body = 16384
 local key, text = key, text
 
 -- The message as the node needs it, or nil where the record cannot be read.
-local function load(id, held, r)
-  local body, name, length = r[2], r[3], nil
+local function load(id, held, r, due)
+  local body, name, length = r[2], r[5], nil
   if name then
     -- A key of another type has no body.
     length = tonumber(redis.pcall('HSTRLEN', key('body', name), 'text')) or 0
     body = length > large_body and '' or length > 0 and redis.call('HGET', key('body', name), 'text')
   end
   if not r[1] or not body then return nil end
-  local message = { id, held, r[4] or '0', r[5] or '0', r[1], body, r[6] or '0' }
+  local message = { id, held, r[6] or '0', r[7] or '0', r[1], body, due or '0' }
   if length and length > large_body then message[8], message[9] = name, length end
   bytes = bytes + #r[1] + (length or #body)
   return message
@@ -74,10 +79,10 @@ end
 
 if ARGV[4] == 'resent' then
   for _, held in ipairs(held_by(node)) do
-    local place = read_place(held.place)
-    if place and place.claim == tonumber(number) then
-      local message = load(held.id, held.place, fetch(held.id))
-      answer[#answer + 1] = message
+    local _, _, _, claim = read_place(held.place)
+    if claim == number then
+      local message = key('message', held.id)
+      answer[#answer + 1] = load(held.id, held.place, fetch(message), redis.pcall('HGET', message, 'due'))
     end
   end
   if #answer > 3 then
@@ -103,11 +108,11 @@ local function unread(stream, entries, first)
   redis.call('XGROUP', 'SETID', stream, 'deliver', entries[first - 1][1])
 end
 
--- Makes it this node's. False where its record can't be read: then it is gone, and noted.
-local function hold(id, stream, lane, entry, record)
+-- Makes it this node's; message: the key of its record. False where that can't be read: then it is gone, and noted.
+local function hold(id, stream, lane, entry, due, message, record)
   local place = stream .. ' ' .. entry .. ' ' .. number
-  local message = record and load(id, place, record)
-  if not message then
+  local loaded = record and load(id, place, record, due)
+  if not loaded then
     remove_entry(stream, lane, entry, true)
     set_aside(stream .. ' ' .. entry .. ' ' .. tostring(id) .. ': no readable record')
     if id then give_up(id, lane, now) end
@@ -115,14 +120,15 @@ local function hold(id, stream, lane, entry, record)
     return false
   end
   defer('HSET', active, id, place)
-  local ref = log(id, 'ACTIVE', record[7], record[8] or record[7], '', '', now, record[1])
+  local created, before = record[3], record[4] or record[3]
+  local ref = log(id, 'ACTIVE', created, before, '', '', now, record[1]) or before
   if ref then
-    redis.call('HSET', key('message', id), 'state', 'active', 'event', ref)
+    redis.call('HSET', message, 'state', 'active', 'event', ref)
   else
-    redis.call('HSET', key('message', id), 'state', 'active')
+    redis.call('HSET', message, 'state', 'active')
   end
   in_flight = in_flight + 1
-  answer[#answer + 1] = message
+  answer[#answer + 1] = loaded
   return true
 end
 
@@ -170,8 +176,9 @@ local function take(lane, left)
         break
       end
       left = left - 1
-      local id = entry[2] and entry[2][2]
-      if hold(id, stream, lane, entry[1], id and fetch(id)) then held = held + 1 end
+      local id, due = entry[2] and entry[2][2], entry[2] and entry[2][4]
+      local message = id and key('message', id)
+      if hold(id, stream, lane, entry[1], due, message, id and fetch(message)) then held = held + 1 end
     end
     if all_taken and #entries < wanted then
       if stream == fresh then verdict = 'empty' break end
@@ -233,14 +240,15 @@ local function take_gated(lane)
     if not found then verdict = 'closed' break end
     local entry, id, due = found[1], found[2] and found[2][2], found[2] and found[2][4]
     if goes_again then again_left = again_left - 1 else fresh_left, last = fresh_left - 1, entry end
-    local r = id and fetch(id, true)
-    if r and queue and r[10] then
+    local message = id and key('message', id)
+    local r = id and fetch(message, true)
+    if r and queue and r[9] then
       slots = slots - redis.call('SADD', key('held', lane), id)
-      move(id, stream, lane, entry, lane_stream('flow:' .. r[10]), 'flow:' .. r[10], due)
-    elseif r and not queue and r[9] and is_shut(r[9]) then
+      move(id, stream, lane, entry, lane_stream('flow:' .. r[9]), 'flow:' .. r[9], due)
+    elseif r and not queue and r[8] and is_shut(r[8]) then
       slots = slots + redis.call('SREM', key('held', lane), id)
-      move(id, stream, lane, entry, again_stream('queue:' .. r[9]), 'queue:' .. r[9], due)
-    elseif hold(id, stream, lane, entry, r) then
+      move(id, stream, lane, entry, again_stream('queue:' .. r[8]), 'queue:' .. r[8], due)
+    elseif hold(id, stream, lane, entry, due, message, r) then
       slots = slots - redis.call('SADD', key('held', lane), id)
       if not queue then count_start(lane, gate) end
       held = held + 1

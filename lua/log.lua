@@ -96,21 +96,27 @@ local function with_url(id, detail, request)
   return '{"url":' .. url .. (detail == '' and '}' or ',' .. string.sub(detail, 2))
 end
 
+-- The number in a ref: behind thirteen digits of milliseconds, from the year 2001 to 2286.
+local function event_number(ref)
+  return tonumber(string.sub(ref, 15)) or tonumber(match(ref, '^%d+%-(%d+)') or '0')
+end
+
 local function new_ref(e) return text(e.time) .. '-' .. text(e.number) end
 
 -- An event that shares its entry with others of its kind; written before any of another kind, and at the call's end.
 local function add_quiet(e, id, state, created, before)
   local ref, call = new_ref(e), e.quiet
-  if call and (call[5] ~= state or #call > 64) then
+  local last = call and #call
+  if call and (call[5] ~= state or last > 64) then
     write_quiet(e)
     call = nil
   end
   if not call then
-    call = { 'XADD', segment_stream(e), ref, 'state', state }
+    call, last = { 'XADD', segment_stream(e), ref, 'state', state }, 5
     e.quiet, e.size = call, e.size + 100
   end
-  call[#call + 1] = id
-  call[#call + 1] = created == before and created or (created or '') .. ' ' .. (before or '')
+  call[last + 1] = id
+  call[last + 2] = created == before and created or (created or '') .. ' ' .. (before or '')
   e.size = e.size + 90
   return ref
 end
@@ -143,7 +149,7 @@ local function log(id, state, created, before, detail, body, now, request)
   end
   e.time, e.number, e.changed = math.max(now, e.time), e.number + 1, true
   if e.size == 0 then e.start = e.time end
-  if created and tonumber(match(created, '^%d+%-(%d+)') or '0') < e.from then detail = with_url(id, detail, request) end
+  if created and event_number(created) < e.from then detail = with_url(id, detail, request) end
   -- Once an event of this call stands in the segment, those behind it can't fail.
   if e.is_sure and detail == '' and body == '' then return add_quiet(e, id, state, created, before) end
   write_quiet(e)

@@ -45,7 +45,8 @@ end
 -- Creates a message. content: {text, shared, logged}: the body is stored with the message, or, where `shared` is not "",
 -- once for all that name it; the first `logged` bytes of it go to the log. Without text the record has its body already.
 -- gate: "" or "<queue or /> <flow or #> <parallelism> <rate> <period> <name of the flow key>": neither stands in a name.
-local function create(id, lane, due, request, gate, content, now)
+-- message: the key of its record, where the caller has it at hand.
+local function create(id, lane, due, request, gate, content, now, message)
   local queue, flow, place
   if gate ~= '' then
     local parallelism, rate, period, name
@@ -77,6 +78,7 @@ local function create(id, lane, due, request, gate, content, now)
   if is_shared and redis.call('HINCRBY', key('body', shared), 'holders', 1) == 1 then
     redis.call('HSET', key('body', shared), 'text', body)
   end
+  message = message or key('message', id)
   local whole = body or content.kept
   local logged = content.ref and '' or #whole <= content.logged and whole or string.sub(whole, 1, content.logged)
   local ref = log(id, 'CREATED', false, content.ref, request, logged, now)
@@ -84,7 +86,7 @@ local function create(id, lane, due, request, gate, content, now)
   if shared and shared ~= '' then content.ref = content.ref or ref end
   if body and ref and not (is_shared or queue or flow) then
     -- What most messages are: a table that grows field by field costs as much as the write.
-    redis.call('HSET', key('message', id), 'request', request, 'state', 'waiting', 'lane', lane, 'due', due,
+    redis.call('HSET', message, 'request', request, 'state', 'waiting', 'lane', lane, 'due', due,
       'place', place, 'created', ref, 'body', body)
   else
     local fields = { 'request', request, 'state', 'waiting', 'lane', lane, 'due', due, 'place', place }
@@ -95,7 +97,7 @@ local function create(id, lane, due, request, gate, content, now)
     field('flow', flow)
     field(is_shared and 'shared' or 'body', is_shared and shared or body)
     field('created', ref)
-    redis.call('HSET', key('message', id), unpack(fields))
+    redis.call('HSET', message, unpack(fields))
   end
   defer('ZADD', key('messages'), text(now), id)
 end
@@ -154,9 +156,8 @@ local function free_queue(id, queue)
 end
 
 -- What a message gives back when it ends: its part of the counts, its slots, its place among the callbacks its source
--- waits for. r: {queue, flow, source, sourceQueue}, false for what it has not. Its own callbacks exist by now.
-local function leave(id, r)
-  local queue, flow, source, source_queue = r[1], r[2], r[3], r[4]
+-- waits for: false for what it has not. Its own callbacks exist by now.
+local function leave(id, queue, flow, source, source_queue)
   if flow then
     redis.call('HINCRBY', key('gate', 'flow:' .. flow), 'messages', -1)
     free_flow(id, flow)
@@ -185,7 +186,7 @@ local function forget(id, now, before)
   redis.call('DEL', message)
   redis.call('ZREM', key('messages'), id)
   remember_ended(id, now)
-  leave(id, record)
+  leave(id, unpack(record, 1, 4))
 end
 
 -- The end of a message whose record can't be used any more: what is known of it is given back, so that nothing waits
@@ -198,40 +199,42 @@ local function give_up(id, lane, now)
   touch(lane)
 end
 
--- Splits "<stream key> <entry>[ <claim>]" and tells the lane. A stream key holds no blank: names in it are
--- validated or hashed before they come here.
+-- Splits "<stream key> <entry>[ <claim>]": answers the stream, its lane, the entry and the claim, all of them text, or nil where
+-- it can't be read. A stream key holds no blank: names in it are validated or hashed before they come here.
 -- The stream is mostly that of the place before.
-local stream_before, family_before, lane_before
+local stream_before, lane_before
 local function read_place(place)
-  local length = stream_before and #stream_before or 0
-  local stream, family, lane, entry, claim = stream_before, family_before, lane_before, nil, nil
-  if stream and string.sub(place, 1, length) == stream then
+  local length, entry, claim = stream_before and #stream_before or 0, nil, nil
+  if stream_before and string.sub(place, 1, length) == stream_before then
     entry, claim = match(place, '^ (%d+%-%d+) ?(%d*)$', length + 1)
   end
   if not entry then
+    local family, lane
     family, lane, entry, claim = match(place, '^(%l+):(%S+) (%d+%-%d+) ?(%d*)$', #root + 2)
     if family ~= 'lane' and family ~= 'again' then return nil end
-    stream = key(family, lane)
-    stream_before, family_before, lane_before = stream, family, lane
+    stream_before, lane_before = key(family, lane), lane
   end
-  return { stream = stream, entry = entry, claim = tonumber(claim), lane = lane, again = family == 'again' }
+  return stream_before, lane_before, entry, claim
 end
 
 -- Ends a message that waits, wherever it does; false where there is none that waits.
 local function cancel_waiting(id, now)
   local record = redis.call('HMGET', key('message', id), 'state', 'place', 'created', 'event')
   if record[1] ~= 'waiting' then return false end
-  local place = record[2] and read_place(record[2])
-  if place then remove_entry(place.stream, place.lane, place.entry, false) else redis.call('ZREM', key('due'), id) end
+  local stream, lane, entry
+  if record[2] then stream, lane, entry = read_place(record[2]) end
+  if stream then remove_entry(stream, lane, entry, false) else redis.call('ZREM', key('due'), id) end
   forget(id, now, log(id, 'CANCEL_REQUESTED', record[3], record[4] or record[3], '', '', now))
-  if place then touch(place.lane) end
+  if stream then touch(lane) end
   return true
 end
 
 -- Takes a message out of what a node holds; the node's share of the lane shrinks with it, at the call's end.
 local dropped, given_back = {}, {}
+local active_node, active_key
 local function drop_held(node, id, lane)
-  defer('HDEL', key('active', node), id)
+  if node ~= active_node then active_node, active_key = node, key('active', node) end
+  defer('HDEL', active_key, id)
   dropped[id] = true
   count('held', lane, -1)
   local of_node = given_back[node] or {}
@@ -251,25 +254,25 @@ end
 -- Gives a held message a new life in front of its lane, or its end where a cancel was asked for. Always a new
 -- entry, so whoever held it before finds itself stale. Answers whether it was still held.
 local function give_back(node, id, held, reclaimed, now)
-  local place = read_place(held)
-  if not place then
+  local stream, lane, entry = read_place(held)
+  if not stream then
     redis.call('HDEL', key('active', node), id)
     set_aside('active ' .. node .. ' ' .. id .. ' ' .. held)
     return false
   end
-  drop_held(node, id, place.lane)
-  if not remove_entry(place.stream, place.lane, place.entry, true) then return false end
+  drop_held(node, id, lane)
+  if not remove_entry(stream, lane, entry, true) then return false end
   local message = key('message', id)
   local record = redis.call('HMGET', message, 'state', 'due')
   if record[1] == 'cancelling' then
     forget(id, now)
   elseif record[1] then
-    local new = append(again_stream(place.lane), place.lane, id, record[2] or text(now))
+    local new = append(again_stream(lane), lane, id, record[2] or text(now))
     redis.call('HSET', message, 'state', 'waiting', 'place', new)
     if reclaimed then redis.call('HINCRBY', message, 'reclaimed', 1) end
   else
     set_aside('give back ' .. id .. ': no record')
-    give_up(id, place.lane, now)
+    give_up(id, lane, now)
   end
   return true
 end

@@ -115,13 +115,13 @@ end
 
 -- Numbers of entries and of turns in the ring: ascending, never given twice. A script that knows how many it will need
 -- asks for all of them with the first.
-local numbers, last_number = { left = 0, want = 1 }, 0
+local numbers_left, numbers_wanted, last_number = 0, 1, 0
 local function next_number()
-  if numbers.left == 0 then
-    last_number = redis.call('INCRBY', key('sequence'), numbers.want) - numbers.want
-    numbers.left, numbers.want = numbers.want, 1
+  if numbers_left == 0 then
+    last_number = redis.call('INCRBY', key('sequence'), numbers_wanted) - numbers_wanted
+    numbers_left, numbers_wanted = numbers_wanted, 1
   end
-  numbers.left, last_number = numbers.left - 1, last_number + 1
+  numbers_left, last_number = numbers_left - 1, last_number + 1
   return last_number
 end
 
@@ -175,7 +175,11 @@ end
 -- Lanes with a gate of their own: queues (parallelism, pause, the head's own time) and flow keys (parallelism, rate,
 -- pause). All others are open whenever something waits in them.
 local function is_queue(lane) return string.sub(lane, 1, 6) == 'queue:' end
-local function is_gated(lane) return is_queue(lane) or string.sub(lane, 1, 5) == 'flow:' end
+local gated = {}
+local function is_gated(lane)
+  if gated[lane] == nil then gated[lane] = is_queue(lane) or string.sub(lane, 1, 5) == 'flow:' end
+  return gated[lane]
+end
 
 -- The gate as numbers: 0 for no limit. A queue without settings lets one through at a time.
 local function read_gate(lane, now)
@@ -265,7 +269,7 @@ end
 local appended = {}
 local function append(stream, lane, id, due)
   local number = next_number()
-  local entry = text(number) .. '-0'
+  local entry = format('%d-0', number)
   redis.call('XADD', stream, entry, 'message', id, 'due', due)
   count('entries', lane, 1)
   if appended[stream] then return stream .. ' ' .. entry end
@@ -318,7 +322,8 @@ local function trim_ended(stream, ended)
   local first = pending[2] and tonumber(match(pending[2], '^%d+')) or math.huge
   local left, last = {}, 0
   for _, entry in ipairs(ended) do
-    local number = tonumber(match(entry, '^%d+'))
+    -- Behind the number stands "-0".
+    local number = tonumber(string.sub(entry, 1, -3))
     if number < first then last = math.max(last, number) else left[#left + 1] = entry end
   end
   if last > 0 then count('entries', ended.lane, -redis.call('XTRIM', stream, 'MINID', text(last + 1))) end

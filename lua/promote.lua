@@ -16,7 +16,7 @@ local now = clock()
 if not now then return clock_refusal() end
 
 local ids = redis.call('ZRANGE', key('due'), '-inf', text(now), 'BYSCORE', 'LIMIT', 0, tonumber(ARGV[2]))
-numbers.want = math.max(1, #ids)
+numbers_wanted = math.max(1, #ids)
 for _, id in ipairs(ids) do
   defer('ZREM', key('due'), id)
   local message = key('message', id)

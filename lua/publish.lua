@@ -15,6 +15,8 @@
 --              messages    their number; then for each message
 --                id, lane, due (ms), request (JSON text), gate (see `create` in the prelude), dedup (the hash its
 --                deduplication id is kept under, or "")
+--            or, where it is one message to a URL with neither of the last two and a body of its own, as most are, "/" (which
+--            stands in no topic's name), logged, body, id, lane, due, request
 --
 --   returns  {"ok", status of each item ...}: "stored" (also where it was stored by an earlier arrival of this
 --            call); "topic" (the topic has changed or is gone: nothing of this item is stored, read it again);
@@ -32,19 +34,21 @@ if not now then return clock_refusal() end
 local window, most_queues = tonumber(ARGV[3]), tonumber(ARGV[4])
 shed_ended(now - tonumber(ARGV[2]))
 
+-- The keys of all messages of the call, in their order.
+local keys = {}
 -- Whether any of the messages may have come before: asked for all of them at once, because none is the rule.
 local function is_any_known()
-  local ids, keys, at = {}, {}, 6
+  local ids, number, at = {}, 0, 6
   for _ = 1, tonumber(ARGV[5]) do
-    local count = ARGV[at + 5]
-    local behind = at + 6 + 6 * (count == '1' and 1 or tonumber(count))
-    for i = at + 6, behind - 1, 6 do
-      ids[#ids + 1] = ARGV[i]
-      keys[#keys + 1] = key('message', ARGV[i])
+    local first, behind = at + 3, at + 7
+    if ARGV[at] ~= '/' then first, behind = at + 6, at + 6 + 6 * tonumber(ARGV[at + 5]) end
+    for i = first, behind - 1, 6 do
+      number = number + 1
+      ids[number], keys[number] = ARGV[i], key('message', ARGV[i])
     end
     at = behind
   end
-  numbers.want = math.max(1, #ids)
+  numbers_wanted = math.max(1, number)
   for first = 1, #ids, 500 do
     local last = math.min(first + 499, #ids)
     if redis.call('EXISTS', unpack(keys, first, last)) > 0 then return true end
@@ -56,12 +60,25 @@ local function is_any_known()
 end
 local any_known = is_any_known()
 
-local answer, at = { 'ok' }, 6
+local answer, at, number = { 'ok' }, 6, 0
+-- What most items are. A lane of theirs has no gate that could be left to look at.
+local content = { shared = '' }
+local function store_plain()
+  local logged, body, id, lane, due, request = unpack(ARGV, at + 1, at + 6)
+  at, number = at + 7, number + 1
+  if not (any_known and is_known(id)) then
+    content.text, content.logged = body, tonumber(logged)
+    create(id, lane, due, request, '', content, now, keys[number])
+  end
+  answer[#answer + 1] = 'stored'
+end
+
 local function store()
+  if ARGV[at] == '/' then return store_plain() end
   local topic, revision, body, shared, logged, count = unpack(ARGV, at, at + 5)
-  local first = at + 6
-  count = count == '1' and 1 or tonumber(count)
-  at = first + 6 * count
+  local first, before_first = at + 6, number
+  count = tonumber(count)
+  at, number = first + 6 * count, number + count
   local content = { text = body, shared = shared, logged = tonumber(logged) }
   local before, duplicates, queue = false, {}, nil
   for m = 0, count - 1 do
@@ -96,7 +113,7 @@ local function store()
       -- Two endpoints of one topic may have the same URL.
       if dedup ~= '' and not duplicates[m] then duplicates[m] = taken(dedup, window, now) or nil end
       if not duplicates[m] then
-        create(id, lane, due, request, gate, content, now)
+        create(id, lane, due, request, gate, content, now, keys[before_first + m + 1])
         if dedup ~= '' then take(dedup, id, window, now) end
       end
     end

@@ -23,8 +23,8 @@ if ARGV[4] ~= 'extend' then
   local known, last = {}, tonumber(ARGV[4])
   for i = 5, #ARGV do known[ARGV[i]] = true end
   for _, held in ipairs(held_by(node, known)) do
-    local place = read_place(held.place)
-    if not place or not place.claim or place.claim <= last then
+    local _, _, _, claim = read_place(held.place)
+    if (tonumber(claim or '') or last) <= last then
       if give_back(node, held.id, held.place, false, now) then given = given + 1 end
     end
   end

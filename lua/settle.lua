@@ -70,29 +70,41 @@ local key, text = key, text
 local function count_delivered()
   if delivered_bytes > 0 then redis.call('HINCRBY', key('counts'), 'finishedBytes', delivered_bytes) end
 end
-local function finish_delivered(id, size)
-  redis.call('HSET', key('message', id), 'state', 'delivered', 'size', size)
+local function finish_delivered(id, message, size)
+  redis.call('HSET', message, 'state', 'delivered', 'size', size)
   defer('ZREM', key('messages'), id)
   defer('ZADD', key('finished'), text(now), id)
   delivered_bytes = delivered_bytes + tonumber(size)
 end
 
--- r[8] and r[9] are the refs of the message's first and last event in the log.
-local function note(id, r, state, detail, body)
-  r[9] = log(id, state, r[8], r[9] or r[8], detail, body, now)
-  return r[9]
+-- What an attempt's end must know of its message: {state, created, event, schedule, source, queue, flow, sourceQueue}, nil or
+-- false for what it has not; created and event are the refs of its first and last event in the log. In a lane without a
+-- gate no message has a queue or a flow key, and few are a queue's callbacks: a field that is asked for costs as much when it
+-- is not there.
+local function fetch(message, lane)
+  if is_gated(lane) then
+    return redis.call('HMGET', message, 'state', 'created', 'event', 'schedule', 'source', 'queue', 'flow', 'sourceQueue')
+  end
+  local r = redis.call('HMGET', message, 'state', 'created', 'event', 'schedule', 'source')
+  if r[5] then r[8] = redis.call('HGET', message, 'sourceQueue') end
+  return r
 end
 
-local function retry(id, r, at, error)
-  local message = key('message', id)
+local function note(id, r, state, detail, body)
+  r[3] = log(id, state, r[2], r[3] or r[2], detail, body, now)
+  return r[3]
+end
+
+local function retry(id, message, r, lane, at, error)
+  local queue, flow = r[6], r[7]
   redis.call('HINCRBY', message, 'retried', 1)
   redis.call('HDEL', message, 'reclaimed')
-  local place = tonumber(at) > now and wait_for_time(id, at) or enter(id, r[7], r[1], r[2], at)
+  local place = tonumber(at) > now and wait_for_time(id, at) or enter(id, lane, queue, flow, at)
   local fields = { 'state', 'waiting', 'due', at, 'error', error, 'place', place }
   local ref = note(id, r, 'RETRY', '{"next":' .. at .. '}', '')
   if ref then fields[9], fields[10] = 'event', ref end
   redis.call('HSET', message, unpack(fields))
-  free_flow(id, r[2])
+  free_flow(id, flow)
 end
 
 -- The record becomes the dead letter: one rename, body and all.
@@ -131,45 +143,46 @@ local function settle(number)
     callbacks, first = tonumber(ARGV[at + 11]), at + 12
   end
   at = first + 7 * callbacks
-  local place = read_place(held)
-  if place and holds[number] == held and end_entry(place.stream, place.lane, place.entry) then
-    drop_held(node, id, place.lane)
-    local r = redis.call('HMGET', key('message', id), 'queue', 'flow', 'source', 'sourceQueue', 'state', 'schedule', 'lane', 'created', 'event')
-    local state, schedule = r[5], r[6]
+  local stream, lane, entry = read_place(held)
+  if stream and holds[number] == held and end_entry(stream, lane, entry) then
+    drop_held(node, id, lane)
+    local message = key('message', id)
+    local r = fetch(message, lane)
+    local state, schedule = r[1], r[4]
     if state and detail ~= '' then
       local plan = step == 'retry' and state ~= 'cancelling' and string.sub(detail, 1, -2) .. ',"next":' .. value .. '}'
       note(id, r, 'ERROR', plan or detail, string.sub(response, 1, tonumber(logged)))
     end
     if not state then
       set_aside('settle ' .. id .. ': no record')
-      give_up(id, place.lane, now)
+      give_up(id, lane, now)
       step = 'stale'
     elseif state == 'cancelling' and if_cancelled == 'canceled' then
-      forget(id, now, r[9])
+      forget(id, now, r[3])
       step = 'canceled'
     else
       if step == 'delivered' then
         note_end(schedule, id, 'SUCCESS')
-        finish_delivered(id, value)
+        finish_delivered(id, message, value)
         log_end(id, note(id, r, 'DELIVERED', '', ''))
       elseif step == 'retry' then
-        retry(id, r, value, error)
+        retry(id, message, r, lane, value, error)
       else
         note_end(schedule, id, 'FAIL')
         log_end(id, note(id, r, 'FAILED', '', ''))
         bury(id, value, status, headers, response, error)
       end
       for c = 0, callbacks - 1 do
-        local callback, lane, due, request, gate, body, body_logged = unpack(ARGV, first + 7 * c, first + 7 * c + 6)
-        create(callback, lane, due, request, gate, { text = body, shared = '', logged = tonumber(body_logged) }, now)
-        if r[1] then
-          redis.call('HSET', key('message', callback), 'source', id, 'sourceQueue', r[1])
+        local callback, to, due, request, gate, body, body_logged = unpack(ARGV, first + 7 * c, first + 7 * c + 6)
+        create(callback, to, due, request, gate, { text = body, shared = '', logged = tonumber(body_logged) }, now)
+        if r[6] then
+          redis.call('HSET', key('message', callback), 'source', id, 'sourceQueue', r[6])
           redis.call('SADD', key('waits', id), callback)
         end
       end
-      if step ~= 'retry' then leave(id, r) end
+      if step ~= 'retry' then leave(id, r[6], r[7], r[5], r[8]) end
     end
-    if is_gated(place.lane) then touch(place.lane) end
+    if is_gated(lane) then touch(lane) end
     answer[#answer + 1] = step
   else
     answer[#answer + 1] = 'stale'
@@ -183,7 +196,7 @@ local function rescue(id, why)
   why = 'unusable record: ' .. why
   log_end(id, log(id, 'FAILED', r[6], r[7] or r[6], cjson.encode({ error = why, status = 0 }), '', now))
   bury(id, text(now) .. '-' .. text(next_number()), '0', '', '', why)
-  leave(id, r)
+  leave(id, unpack(r, 1, 4))
 end
 
 for number = 1, tonumber(ARGV[6]) do

@@ -27,6 +27,12 @@ final class Publisher: Sendable {
             (self.item, self.bodyName, self.size, self.deadline) = (item, bodyName, size, deadline)
             (self.continues, self.answer) = (continues, answer)
         }
+
+        /// One message to a URL, as most are: `publish.lua` takes it with half of the arguments.
+        var isPlain: Bool {
+            item.topic == nil && bodyName.isEmpty && item.entries.count == 1 && item.entries[0].gate.isEmpty
+                && item.entries[0].dedup.isEmpty
+        }
     }
 
     private struct State {
@@ -224,11 +230,23 @@ final class Publisher: Sendable {
         ]
         for waiting in batch {
             let item = waiting.item
+            let logged = RedisPart.integer(Int64(item.hidesBody ? 0 : settings.logBodyBytes))
+            if waiting.isPlain {
+                let entry = item.entries[0]
+                parts.append(.text("/"))
+                parts.append(logged)
+                parts.append(.bytes(item.body))
+                parts.append(.text(entry.id))
+                parts.append(.text(entry.lane))
+                parts.append(.integer(entry.due.milliseconds))
+                parts.append(.bytes(entry.request))
+                continue
+            }
             parts.append(.text(item.topic?.name ?? ""))
             parts.append(.text(item.topic?.revision ?? ""))
             parts.append(.bytes(item.body))
             parts.append(.text(waiting.bodyName))
-            parts.append(.integer(Int64(item.hidesBody ? 0 : settings.logBodyBytes)))
+            parts.append(logged)
             parts.append(.integer(Int64(item.entries.count)))
             for entry in item.entries {
                 parts.append(.text(entry.id))

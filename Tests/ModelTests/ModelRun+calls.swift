@@ -69,7 +69,15 @@ extension ModelRun {
 
     private func publish(_ items: [PublishedItem], _ shared: [String]) throws {
         var arguments = ["\(QueueModel.endedFor)", "\(QueueModel.window)", "\(items[0].mostQueues)", "\(items.count)"]
-        for item in items {
+        for (index, item) in items.enumerated() {
+            let first = item.parcels[0]
+            if item.topic == nil, shared.isEmpty, item.parcels.count == 1, first.gate.isEmpty, first.dedup.isEmpty,
+                (serial + index) % 2 == 0
+            {
+                let message = first.message
+                arguments += ["/", "100", message.body, message.id, message.lane, "\(message.due)", message.request]
+                continue
+            }
             arguments += [item.topic?.name ?? "", item.topic?.revision ?? "", item.parcels[0].message.body]
             arguments += [shared.first ?? "", "100", "\(item.parcels.count)"]
             for parcel in item.parcels {

@@ -41,14 +41,14 @@ struct Mutation: Sendable, CustomTestStringConvertible {
             "return a.number > b.number"),
         Mutation(
             "settle makes callbacks for whom it knows no more", Scripts.settle,
-            "if place and holds[number] == held and",
-            "if place and (holds[number] == held or redis.call('HSET', key('active', node), id, held)) and"
+            "if stream and holds[number] == held and",
+            "if stream and (holds[number] == held or redis.call('HSET', key('active', node), id, held)) and"
         ),
         Mutation(
             "publish forgets the ids of what has ended", Scripts.publish, "or redis.call('ZSCORE', key('ended'), id)",
             ""),
         Mutation(
-            "a retry behind a flow key keeps its slot", Scripts.settle, "  free_flow(id, r[2])\nend", "end"),
+            "a retry behind a flow key keeps its slot", Scripts.settle, "  free_flow(id, flow)\nend", "end"),
         Mutation(
             "nobody is woken for a lane without a gate", Scripts.publish, "== 1 then\n    wake()\n", "== 1 then\n"),
         Mutation(

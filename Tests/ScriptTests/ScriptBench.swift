@@ -27,11 +27,12 @@ final class ScriptBench {
         _ id: String, due: Int64? = nil, lane: String = "host:a", gate: String = "", dedup: String = "",
         claims: Bool = false
     ) async throws -> String? {
-        let words = [
-            "20000", "600000", "0", "1", "", "", "body", "", "100", "1", id, lane, "\(due ?? now)",
-            #"{"url":"http://a"}"#, gate, dedup,
-        ]
-        let answer = try await run(Scripts.publish, words, claims: claims)
+        let request = #"{"url":"http://a"}"#
+        let item =
+            gate.isEmpty && dedup.isEmpty
+            ? ["/", "100", "body", id, lane, "\(due ?? now)", request]
+            : ["", "", "body", "", "100", "1", id, lane, "\(due ?? now)", request, gate, dedup]
+        let answer = try await run(Scripts.publish, ["20000", "600000", "0", "1"] + item, claims: claims)
         return answer.last?.array?.first?.string ?? answer.last?.string
     }
 

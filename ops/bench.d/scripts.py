@@ -83,7 +83,7 @@ def run(publishes, claims, settles, published=PUBLISHED, claimed=CLAIMED):
         items = []
         for _ in range(published):
             number += 1
-            items += ["", "", BODY, "", 1 << 20, 1, "msg_%025d" % number, lane, now, REQUEST, "", ""]
+            items += ["/", 1 << 20, BODY, "msg_%025d" % number, lane, now, REQUEST]
         assert script("publish", 20_000, 600_000, 0, published, *items)[1:] == [b"stored"] * published
     held = []
     for claim in range(claims):
