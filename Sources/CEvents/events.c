@@ -9,6 +9,7 @@ int roost_epoll_set(int epoll, int fd, int what) {
     struct epoll_event event = {.data.fd = fd};
     if (what & ROOST_IN) event.events |= EPOLLIN;
     if (what & ROOST_OUT) event.events |= EPOLLOUT;
+    if (what & ROOST_EDGE) event.events |= EPOLLET;
     if (epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event) == 0) return 0;
     return errno == ENOENT ? epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) : -1;
 }
@@ -26,4 +27,3 @@ int roost_epoll_wait(int epoll, struct roost_event *events, int most, int timeou
 
 int roost_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 void roost_eventfd_ring(int fd) { uint64_t one = 1; ssize_t ignored = write(fd, &one, sizeof one); (void)ignored; }
-void roost_eventfd_drain(int fd) { uint64_t count; ssize_t ignored = read(fd, &count, sizeof count); (void)ignored; }

@@ -4,7 +4,8 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
-enum { ROOST_IN = 1, ROOST_OUT = 2, ROOST_ERROR = 4 };
+// ROOST_EDGE: told once, and again when more comes.
+enum { ROOST_IN = 1, ROOST_OUT = 2, ROOST_ERROR = 4, ROOST_EDGE = 8 };
 
 struct roost_event { int fd; int what; };
 
@@ -16,4 +17,3 @@ int roost_epoll_wait(int epoll, struct roost_event *events, int most, int timeou
 
 int roost_eventfd(void);
 void roost_eventfd_ring(int fd);
-void roost_eventfd_drain(int fd);
