@@ -24,6 +24,7 @@ if ARGV[4] ~= 'extend' then
   for i = 5, #ARGV do known[ARGV[i]] = true end
   for _, held in ipairs(held_by(node, known)) do
     local _, _, _, claim = read_place(held.place)
+    -- What can't be read goes back, too.
     if (tonumber(claim or '') or last) <= last then
       if give_back(node, held.id, held.place, false, now) then given = given + 1 end
     end

@@ -94,6 +94,19 @@ import Testing
     }
 
     /// Story: a call that failed behind its events had not counted them; the next event found its number taken.
+    /// A claim takes it from the log's refs that a message was never tried before.
+    @Test func triesAreCountedWhereTheLogWasTurnedOffMeanwhile() async throws {
+        let bench = try ScriptBench()
+        try await bench.renew("n1")
+        _ = try await bench.publish("msg_1")
+        try await bench.redis.send("HSET", "roost:{0}:log", "limit", "0")
+        let held = try await bench.claim("n1", 1)
+        #expect(try await bench.settle("n1", held[0].id, held[0].place, "retry", "\(bench.now)") == "retry")
+        let reply = try await bench.run(Scripts.claim, "n1", "2", "", "100", "1", "64", "4000000", "16", "256", "")
+        #expect(reply.last?.array?[2].string == "1")
+        await bench.redis.close()
+    }
+
     @Test func aTakenNumberDoesNotStopTheLog() async throws {
         let bench = try ScriptBench()
         _ = try await bench.publish("msg_1", due: bench.now + 1000)
