@@ -62,13 +62,13 @@ local any_known = is_any_known()
 
 local answer, at, number = { 'ok' }, 6, 0
 -- What most items are. A lane of theirs has no gate that could be left to look at.
-local content = { shared = '' }
+local plain = { shared = '' }
 local function store_plain()
   local logged, body, id, lane, due, request = unpack(ARGV, at + 1, at + 6)
   at, number = at + 7, number + 1
   if not (any_known and is_known(id)) then
-    content.text, content.logged = body, tonumber(logged)
-    create(id, lane, due, request, '', content, now, keys[number])
+    plain.text, plain.logged = body, tonumber(logged)
+    create(id, lane, due, request, '', plain, now, keys[number])
   end
   answer[#answer + 1] = 'stored'
 end
@@ -76,9 +76,9 @@ end
 local function store()
   if ARGV[at] == '/' then return store_plain() end
   local topic, revision, body, shared, logged, count = unpack(ARGV, at, at + 5)
-  local first, before_first = at + 6, number
+  local first, numbered = at + 6, number
   count = tonumber(count)
-  at, number = first + 6 * count, number + count
+  at, number = first + 6 * count, numbered + count
   local content = { text = body, shared = shared, logged = tonumber(logged) }
   local before, duplicates, queue = false, {}, nil
   for m = 0, count - 1 do
@@ -113,7 +113,7 @@ local function store()
       -- Two endpoints of one topic may have the same URL.
       if dedup ~= '' and not duplicates[m] then duplicates[m] = taken(dedup, window, now) or nil end
       if not duplicates[m] then
-        create(id, lane, due, request, gate, content, now, keys[before_first + m + 1])
+        create(id, lane, due, request, gate, content, now, keys[numbered + m + 1])
         if dedup ~= '' then take(dedup, id, window, now) end
       end
     end

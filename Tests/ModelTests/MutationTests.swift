@@ -48,6 +48,9 @@ struct Mutation: Sendable, CustomTestStringConvertible {
             "publish forgets the ids of what has ended", Scripts.publish, "or redis.call('ZSCORE', key('ended'), id)",
             ""),
         Mutation(
+            "a plain publish that is sent again is stored again", Scripts.publish,
+            "if not (any_known and is_known(id)) then", "if true then"),
+        Mutation(
             "a retry behind a flow key keeps its slot", Scripts.settle, "  free_flow(id, flow)\nend", "end"),
         Mutation(
             "nobody is woken for a lane without a gate", Scripts.publish, "== 1 then\n    wake()\n", "== 1 then\n"),
