@@ -87,6 +87,7 @@ local function close_log()
   write_quiet(e)
   if e.size >= math.min(segment_bytes, e.limit / 16) then next_segment() end
   write_head()
+  e.changed = false
 end
 
 -- An event that outlives the one that holds the request says at least where the message went.

@@ -42,9 +42,21 @@ local function make_queue(queue, now)
   end
 end
 
+-- Writes the record of a plain message: event is the ref of its last event where that is not `created`.
+local function write_plain(state, event, message, request, lane, due, place, created, body)
+  if event then
+    redis.call('HSET', message, 'request', request, 'state', state, 'lane', lane, 'due', due, 'place', place, 'created', created,
+      'body', body, 'event', event)
+  else
+    redis.call('HSET', message, 'request', request, 'state', state, 'lane', lane, 'due', due, 'place', place, 'created', created,
+      'body', body)
+  end
+end
+
 -- Creates a message. content: {text, shared, logged}: the body is stored with the message, or, where `shared` is not "",
 -- once for all that name it; the first `logged` bytes of it go to the log. Without text the record has its body already.
 -- gate: "" or "<queue or /> <flow or #> <parallelism> <rate> <period> <name of the flow key>": neither stands in a name.
+-- unwritten: where the record of a plain message that is in its lane goes (content.unwritten, by id) instead of being written.
 -- message: the key of its record, where the caller has it at hand.
 local function create(id, lane, due, request, gate, content, now, message)
   local queue, flow, place
@@ -86,8 +98,11 @@ local function create(id, lane, due, request, gate, content, now, message)
   if shared and shared ~= '' then content.ref = content.ref or ref end
   if body and ref and not (is_shared or queue or flow) then
     -- What most messages are: a table that grows field by field costs as much as the write.
-    redis.call('HSET', message, 'request', request, 'state', 'waiting', 'lane', lane, 'due', due,
-      'place', place, 'created', ref, 'body', body)
+    if content.unwritten and place ~= 'due' then
+      content.unwritten[id] = { message, request, lane, due, place, ref, body }
+    else
+      write_plain('waiting', nil, message, request, lane, due, place, ref, body)
+    end
   else
     local fields = { 'request', request, 'state', 'waiting', 'lane', lane, 'due', due, 'place', place }
     local function field(name, value)

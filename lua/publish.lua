@@ -17,14 +17,19 @@
 --                deduplication id is kept under, or "")
 --            or, where it is one message to a URL with neither of the last two and a body of its own, as most are, "/" (which
 --            stands in no topic's name), logged, body, id, lane, due, request
+--   ARGV[…]  behind the items may stand a claim of the caller's node, which is given messages by the same call: node, number
+--            of the claim, then what `claim` has from its capacity to the lanes to look at
 --
 --   returns  {"ok", status of each item ...}: "stored" (also where it was stored by an earlier arrival of this
 --            call); "topic" (the topic has changed or is gone: nothing of this item is stored, read it again);
 --            "queues" (there are as many as may be: nothing of it is stored); or where something was a duplicate, for
---            each message the id of the one it repeats, "" for one that is stored
+--            each message the id of the one it repeats, "" for one that is stored. Behind them what a claim answers, where
+--            there was one; a message this call has stored may be {id, place} there, because the caller has the rest; an error
+--            where it failed, which changes nothing for the items
 --            {"clock", last}: the caller's now lies behind
 --   writes   message:<id> messages due lane:<lane> open reopen gate:<lane> queues flows body:<hash> dedup:<hash> ended log
---            log:<n> history:<n> aside sequence counts idle clock; publishes wake
+--            log:<n> history:<n> aside sequence counts idle clock; with a claim also again:<lane> active:<node> share:<node>
+--            held:<lane>; publishes wake
 --
 -- Sent again after a lost reply it finds its own ids, living or ended, and changes nothing.
 
@@ -34,8 +39,8 @@ if not now then return clock_refusal() end
 local window, most_queues = tonumber(ARGV[3]), tonumber(ARGV[4])
 shed_ended(now - tonumber(ARGV[2]))
 
--- The keys of all messages of the call, in their order.
-local keys = {}
+-- The keys of all messages of the call, in their order, and where what stands behind the items begins.
+local keys, behind_items = {}, nil
 -- Whether any of the messages may have come before: asked for all of them at once, because none is the rule.
 local function is_any_known()
   local ids, number, at = {}, 0, 6
@@ -48,6 +53,7 @@ local function is_any_known()
     end
     at = behind
   end
+  behind_items = at
   numbers_wanted = math.max(1, number)
   for first = 1, #ids, 500 do
     local last = math.min(first + 499, #ids)
@@ -59,10 +65,12 @@ local function is_any_known()
   return false
 end
 local any_known = is_any_known()
+-- Whose claim it is.
+local node = ARGV[behind_items]
 
 local answer, at, number = { 'ok' }, 6, 0
 -- What most items are. A lane of theirs has no gate that could be left to look at.
-local plain = { shared = '' }
+local plain = { shared = '', unwritten = node and {} }
 local function store_plain()
   local logged, body, id, lane, due, request = unpack(ARGV, at + 1, at + 6)
   at, number = at + 7, number + 1
@@ -127,9 +135,35 @@ local function store()
   answer[#answer + 1] = ids
 end
 
+-- What this call opens its own claim finds, if it comes to that.
+is_claimed_next = is_claimed_next or node
 local fine, problem = pcall(function()
   for _ = 1, tonumber(ARGV[5]) do store() end
 end)
+
+-- Answers what `claim` would.
+local function claim()
+  if not is_alive(node, now) then return { 'expired' } end
+  open_touched(now)
+  local _, give = giving(node, ARGV[behind_items + 1], behind_items + 2, now, plain.unwritten)
+  return give('', true, false)
+end
+
+if node then
+  local given
+  if fine then
+    local claimed
+    claimed, given = pcall(claim)
+    if not claimed then given = redis.error_reply(problem_text(given)) end
+    answer[#answer + 1] = given
+  end
+  -- Those the node had no room for.
+  for _, record in pairs(plain.unwritten) do write_plain('waiting', nil, unpack(record)) end
+  if not given or given[1] ~= 'ok' then
+    is_claimed_next = false
+    wake()
+  end
+end
 finish(now)
 if not fine then return redis.error_reply(problem_text(problem)) end
 return answer

@@ -22,13 +22,8 @@ package struct Claim: Sendable {
     package var expired = false
 }
 
-/// Used by one loop. State: the number of the next claim, and whether it was sent before.
+/// What its loop claims goes one by one; beside that, publishes carry claims of their own (`carried`).
 package final class Claimer: Sendable {
-    private struct State {
-        var number: Int64 = 1
-        var resent = false
-    }
-
     /// A gated lane with one message each costs Redis some 70 us: a call stays within a few milliseconds.
     static let mostMessages = 64
     static let mostBytes = 4 << 20
@@ -39,7 +34,8 @@ package final class Claimer: Sendable {
     private let node: String
     private let settings: EngineSettings
     private let held: HeldMessages
-    private let state = Mutex(State())
+    /// Claims that were sent and whose replies were not read, to be sent again, the first one first.
+    private let unanswered = Mutex<[BegunClaim]>([])
 
     package init(scripts: ScriptCaller, node: String, settings: EngineSettings, held: HeldMessages) {
         (self.scripts, self.node, self.settings, self.held) = (scripts, node, settings, held)
@@ -49,42 +45,90 @@ package final class Claimer: Sendable {
     ///
     /// - `follows`: a call that left it to this claim to wake who sleeps (`NextClaim`).
     package func claim(round: String, follows: Bool = false) async throws(RedisError) -> Claim {
-        let (number, resent) = state.withLock { ($0.number, $0.resent) }
-        let room = room
-        guard room > 0 || resent else { return Claim(round: .full) }
+        let lost = unanswered.withLock { $0.first }
+        guard let begun = lost ?? begin() else { return Claim(round: .full) }
+        let how = lost != nil ? "resent" : follows ? "follows" : ""
         let reply: [RedisValue]
         do {
             reply = try await scripts.once(
                 Scripts.claim,
-                [
-                    .text(node), .integer(number), .text(resent ? "resent" : follows ? "follows" : ""),
-                    .integer(Int64(settings.maxInFlight)), .text(String(settings.laneShare)),
-                    .integer(Int64(Self.mostMessages)), .integer(Int64(min(max(room, 1), Self.mostBytes))),
-                    .integer(Int64(Self.quantum)), .integer(Int64(Self.mostLanes)), .text(round),
-                ])
+                [.text(node), .integer(begun.number), .text(how)] + limits(begun) + [.text(round)])
         } catch {
-            // A script that failed halfway has taken messages, too.
-            if case .notSent = error {} else { state.withLock { $0.resent = true } }
+            if case .notSent = error {
+                if lost == nil { held.abandonClaim(begun.number) }
+            } else {
+                // A script that failed halfway has taken messages, too.
+                lose(begun)
+            }
             throw error
         }
         switch reply.first?.string {
-        case "ok": break
-        case "expired": return Claim(expired: true)
-        default: throw .notSent("the node's clock lies behind Redis's")
+        case "ok":
+            unanswered.withLock { $0.removeAll { $0.number == begun.number } }
+            let claim = read(reply)
+            held.add(claim.messages, ofClaim: begun.number)
+            return claim
+        case "expired":
+            if lost == nil { held.abandonClaim(begun.number) }
+            return Claim(expired: true)
+        default:
+            if lost == nil { held.abandonClaim(begun.number) }
+            throw .notSent("the node's clock lies behind Redis's")
         }
-        let claim = read(reply)
-        held.add(claim.messages, ofClaim: number)
-        state.withLock { $0 = State(number: number + 1, resent: false) }
+    }
+
+    private func begin() -> BegunClaim? { held.beginClaim(limit: settings.maxInFlightBytes, most: Self.mostBytes) }
+
+    private func lose(_ claim: BegunClaim) {
+        unanswered.withLock { all in
+            if !all.contains(where: { $0.number == claim.number }) { all.append(claim) }
+        }
+    }
+
+    /// A claim for a call that is about to be sent; nil where there is no room for what it may bring. Its reply, or that there is
+    /// none, must be told (`read`).
+    func carried(for taker: any ClaimTaker) -> CarriedClaim? {
+        begin().map {
+            CarriedClaim(begun: $0, arguments: [.text(node), .integer($0.number)] + limits($0), taker: taker)
+        }
+    }
+
+    /// What a carried claim brought; nil where it has to be sent again, by the next `claim`.
+    ///
+    /// - Parameters:
+    ///   - reply: what `publish.lua` answered behind its items, nil where nothing is known.
+    ///   - sent: see `messages`.
+    func read(
+        _ reply: RedisValue?, of carried: CarriedClaim, sent: (_ id: String, _ place: String) -> ClaimedMessage?
+    ) -> Claim? {
+        guard let reply = reply?.array, let first = reply.first?.string, first == "ok" || first == "expired" else {
+            lose(carried.begun)
+            return nil
+        }
+        guard first == "ok" else {
+            held.abandonClaim(carried.begun.number)
+            return Claim(expired: true)
+        }
+        let claim = read(reply, sent)
+        held.add(claim.messages, ofClaim: carried.begun.number)
         return claim
     }
 
-    /// Bytes that may still be claimed; 0 or less where what is in flight is all that may be.
-    var room: Int { settings.maxInFlightBytes - held.bytes }
+    /// From the capacity to the lanes to look at, as `claim.lua` has them.
+    private func limits(_ claim: BegunClaim) -> [RedisPart] {
+        [
+            .integer(Int64(settings.maxInFlight)), .text(String(settings.laneShare)),
+            .integer(Int64(Self.mostMessages)), .integer(Int64(claim.bytes)), .integer(Int64(Self.quantum)),
+            .integer(Int64(Self.mostLanes)),
+        ]
+    }
 
-    /// True while a claim was sent whose reply was never read: what it took is found by a full renewal.
-    package var hasUnanswered: Bool { state.withLock { $0.resent } }
+    /// Whether anything may be claimed, by what is in flight here.
+    var hasRoom: Bool { held.bytes < settings.maxInFlightBytes }
 
-    private func read(_ reply: [RedisValue]) -> Claim {
+    private func read(
+        _ reply: [RedisValue], _ sent: (_ id: String, _ place: String) -> ClaimedMessage? = { _, _ in nil }
+    ) -> Claim {
         var claim = Claim()
         guard reply.count >= 3 else { return claim }
         switch reply[1].string ?? "" {
@@ -94,7 +138,7 @@ package final class Claimer: Sendable {
         case let round: claim.round = .next(round)
         }
         claim.capped = reply[2].int64 == 1
-        claim.messages = Self.messages(in: reply)
+        claim.messages = Self.messages(in: reply, sent)
         return claim
     }
 
@@ -103,13 +147,22 @@ package final class Claimer: Sendable {
         try await scripts.redis.send(RedisCommand("HGET", "\(scripts.root):body:\(apart.hash)", "text")).bytes
     }
 
-    /// Of the answer of `claim.lua`.
-    package static func messages(in reply: [RedisValue]) -> [ClaimedMessage] {
+    /// What a claim brought.
+    ///
+    /// - Parameters:
+    ///   - reply: of `claim.lua`.
+    ///   - sent: a message of which only the id and the place are answered, because this process has just sent it.
+    package static func messages(
+        in reply: [RedisValue], _ sent: (_ id: String, _ place: String) -> ClaimedMessage? = { _, _ in nil }
+    ) -> [ClaimedMessage] {
         var messages: [ClaimedMessage] = []
         messages.reserveCapacity(max(0, reply.count - 3))
         for value in reply.dropFirst(3) {
-            guard let f = value.array, f.count == 7 || f.count == 9, let id = f[0].string, let place = f[1].string
-            else { continue }
+            guard let f = value.array, f.count >= 2, let id = f[0].string, let place = f[1].string else { continue }
+            guard f.count >= 7 else {
+                if let message = sent(id, place) { messages.append(message) }
+                continue
+            }
             var apart: BodyApart?
             if f.count == 9, let hash = f[7].string {
                 apart = BodyApart(hash: hash, length: Int(clamping: max(0, f[8].int64 ?? 0)))
@@ -122,4 +175,10 @@ package final class Claimer: Sendable {
         }
         return messages
     }
+}
+
+/// A claim with its number, and how many bytes it may bring.
+package struct BegunClaim: Sendable {
+    package var number: Int64
+    package var bytes: Int
 }

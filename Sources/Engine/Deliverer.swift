@@ -86,6 +86,7 @@ package final class Deliverer: Sendable {
         while !isDraining, !Task.isCancelled {
             watch.beat()
             wakeup.clear()
+            sleepsFor.withLock { $0 = nil }
             let end = await round(watch.beat)
             sleepsFor.withLock { $0 = end }
             switch end {
@@ -103,7 +104,7 @@ package final class Deliverer: Sendable {
         }
     }
 
-    /// How the last round ended.
+    /// How the last round ended; nil while one is under way.
     private let sleepsFor = Mutex(RoundEnd?.none)
     private let settles = Mutex((seen: 0, last: 0))
 
@@ -115,15 +116,6 @@ package final class Deliverer: Sendable {
 
     /// Whether the next claim does (`Claimer.claim`).
     private let follows = Mutex(false)
-
-    /// Wakes the loop where it sleeps because nothing was left: answers whether its claim will be sent right behind what the
-    /// caller is about to send (`NextClaim`).
-    func claimNext() -> Bool {
-        guard !isDraining, claimer.room > 0, sleepsFor.withLock({ $0 == .quiet }), wakeup.signalWaiter()
-        else { return false }
-        follows.withLock { $0 = true }
-        return true
-    }
 
     /// True where a settle ended while the round was under way: then the round saw the state before it.
     private func settledSinceRound() -> Bool {
@@ -193,7 +185,7 @@ package final class Deliverer: Sendable {
     private func send(_ claimed: ClaimedMessage, body: [UInt8]) {
         let record: MessageRecord
         do {
-            record = try MessageRecord.decode(claimed.request)
+            record = try claimed.record?.value ?? MessageRecord.decode(claimed.request)
         } catch {
             return end(with: unreadable(claimed, because: "\(error)"))
         }
@@ -290,5 +282,35 @@ package final class Deliverer: Sendable {
     /// Entry numbers come from Redis's sequence, so two nodes never make the same id.
     private func deadLetterID(of claimed: ClaimedMessage, at now: Timestamp) -> String {
         "\(now.milliseconds)-\(claimed.entryNumber)"
+    }
+}
+
+extension Deliverer: ClaimTaker {
+    func claimNext() -> Bool {
+        guard !isDraining, claimer.hasRoom, sleepsFor.withLock({ $0 == .quiet }), wakeup.signalWaiter()
+        else { return false }
+        follows.withLock { $0 = true }
+        return true
+    }
+
+    /// Only while the loop sleeps because nothing was left: what is left it claims itself, lane by lane.
+    func carry() -> CarriedClaim? {
+        guard !isDraining, sleepsFor.withLock({ $0 == .quiet }), let claim = claimer.carried(for: self)
+        else { return nil }
+        // Whoever waits for the end of all attempts waits for those that it brings.
+        attempts.withLock { $0.count += 1 }
+        return claim
+    }
+
+    func carried(
+        _ carried: CarriedClaim, _ reply: RedisValue?, sent: (_ id: String, _ place: String) -> ClaimedMessage?
+    ) {
+        let claim = claimer.read(reply, of: carried, sent: sent)
+        if let claim { begin(claim.messages) }
+        // The loop does what this could not: sends it again, renews, takes what is left, waits until there is room. And where it
+        // waits for room, this may have had some.
+        let isDone = claim.map { $0.round == .done && !$0.capped && !$0.expired } ?? false
+        if !isDone || sleepsFor.withLock({ $0 == .blocked }) { wakeup.signal() }
+        end(with: nil)
     }
 }

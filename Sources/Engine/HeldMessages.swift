@@ -3,25 +3,53 @@
 import Synchronization
 
 /// The snapshot that a full renewal names must be taken together with the number of the last claim whose reply was
-/// read (`scripts.md` §4): both live here, behind one lock.
+/// read: both live here, behind one lock. More than one claim may be under way, because publishes carry theirs (`CarriedClaim`),
+/// and one whose reply was lost is asked for again. So the number is that of the last before the first whose reply was not read:
+/// what that one brings is never given back behind the node's back.
 package final class HeldMessages: Sendable {
     private struct State {
         var held: [String: (place: String, size: Int)] = [:]
         var bytes = 0
-        var lastReadClaim: Int64 = 0
+        var lastClaim: Int64 = 0
+        /// Bytes that claims may bring whose replies were not read, by their numbers.
+        var claims: [Int64: Int] = [:]
+        var claimedBytes = 0
+
+        mutating func end(_ claim: Int64) { claimedBytes -= claims.removeValue(forKey: claim) ?? 0 }
     }
 
     private let state = Mutex(State())
 
     package init() {}
 
+    /// A new claim; nil where there is no room.
+    ///
+    /// - Parameters:
+    ///   - limit: bytes that may be held, or be brought by claims that are under way.
+    ///   - most: bytes it may bring, where there is room for so many.
+    package func beginClaim(limit: Int, most: Int) -> BegunClaim? {
+        state.withLock { state in
+            let room = limit - state.bytes - state.claimedBytes
+            guard room > 0 else { return nil }
+            let bytes = min(room, most)
+            state.lastClaim += 1
+            state.claims[state.lastClaim] = bytes
+            state.claimedBytes += bytes
+            return BegunClaim(number: state.lastClaim, bytes: bytes)
+        }
+    }
+
+    /// That claim took nothing and never will.
+    package func abandonClaim(_ number: Int64) { state.withLock { $0.end(number) } }
+
+    /// What the reply of a claim brought.
     package func add(_ claimed: [ClaimedMessage], ofClaim number: Int64) {
         state.withLock { state in
             for message in claimed {
                 let size = message.size
                 state.bytes += size - (state.held.updateValue((message.place, size), forKey: message.id)?.size ?? 0)
             }
-            state.lastReadClaim = max(state.lastReadClaim, number)
+            state.end(number)
         }
     }
 
@@ -47,7 +75,7 @@ package final class HeldMessages: Sendable {
     package var bytes: Int { state.withLock { $0.bytes } }
 
     package func snapshot() -> (ids: [String], lastReadClaim: Int64) {
-        state.withLock { (Array($0.held.keys), $0.lastReadClaim) }
+        state.withLock { (Array($0.held.keys), ($0.claims.keys.min().map { $0 - 1 }) ?? $0.lastClaim) }
     }
 }
 
@@ -63,13 +91,15 @@ package struct ClaimedMessage: Sendable {
     package var bodyApart: BodyApart?
     /// When it was due, in ms since 1970.
     package var due: Int64
+    /// What `request` says, where this process wrote it itself.
+    package var record: KnownRecord?
 
     package init(
         id: String, place: String, retried: Int, reclaimed: Int, request: [UInt8], body: [UInt8], due: Int64,
-        bodyApart: BodyApart? = nil
+        bodyApart: BodyApart? = nil, record: KnownRecord? = nil
     ) {
         (self.id, self.place, self.retried, self.reclaimed) = (id, place, retried, reclaimed)
-        (self.request, self.body, self.due, self.bodyApart) = (request, body, due, bodyApart)
+        (self.request, self.body, self.due, self.bodyApart, self.record) = (request, body, due, bodyApart, record)
     }
 
     package var size: Int { request.count + (bodyApart?.length ?? body.count) + 256 }

@@ -159,7 +159,7 @@ package final class Node: Sendable {
             background.addTask { await self.reclaimer.run(self.watch("reclaimer")) }
             background.addTask { await self.janitor.run(self.watch("janitor")) }
             let settling = Task(executorPreference: executor) { await self.settler.run(self.watch("settler")) }
-            scripts.nextClaim.come { [deliverer, executor] in executor.isCurrent && deliverer.claimNext() }
+            scripts.nextClaim.come(deliverer, on: executor)
             await deliverUntilDrained()
             settler.finish()
             await value(of: settling, within: settings.store.storeTimeout)

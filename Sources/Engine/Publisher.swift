@@ -173,14 +173,23 @@ final class Publisher: Sendable {
 
     private func store(_ batch: [Waiting], _ deadline: ContinuousClock.Instant) {
         let now = scripts.clock.now
-        let claimsNext = batch.contains { $0.item.entries.contains { $0.due <= now } } && scripts.nextClaim.comes()
+        let isDue = batch.contains { $0.item.entries.contains { $0.due <= now } }
+        let carried = isDue ? scripts.nextClaim.carried() : nil
         scripts.untilAnswered(
-            Scripts.publish, arguments(batch), claimsNext: claimsNext, deadline: deadline
+            Scripts.publish, arguments(batch), carrying: carried, deadline: deadline,
+            lost: { carried?.answered(nil) }
         ) { result in
             switch result {
             case .success(let reply):
                 // Redis has the next batch before all who wait for this one are told.
-                if self.storeNext() {
+                let isNextSent = self.storeNext()
+                if let carried {
+                    var sent = SentMessages(batch: batch)
+                    carried.answered(reply.count > batch.count + 1 ? reply[batch.count + 1] : nil) {
+                        sent.message($0, at: $1)
+                    }
+                }
+                if isNextSent {
                     self.scripts.redis.perform { self.answer(batch, reply) }
                 } else {
                     self.answer(batch, reply)
@@ -195,6 +204,26 @@ final class Publisher: Sendable {
                 batch.forEach { $0.answer(.failure(error)) }
                 self.storeNext()
             }
+        }
+    }
+
+    /// What a claim brought of the batch that carried it, which the rest is known of; mostly in the order of the batch.
+    private struct SentMessages {
+        let batch: [Waiting]
+        private var next = 0
+
+        init(batch: [Waiting]) { self.batch = batch }
+
+        mutating func message(_ id: String, at place: String) -> ClaimedMessage? {
+            for _ in batch {
+                let item = batch[next].item
+                next = (next + 1) % batch.count
+                guard let entry = item.entries.first, entry.id == id else { continue }
+                return ClaimedMessage(
+                    id: id, place: place, retried: 0, reclaimed: 0, request: entry.request, body: item.body,
+                    due: entry.due.milliseconds, record: entry.record)
+            }
+            return nil
         }
     }
 

@@ -132,17 +132,24 @@ package struct ScriptCaller: Sendable {
 
     /// The same for a caller that does not wait. An answer that comes at the first attempt is told on the thread it comes to,
     /// which `answer` must not keep; only the attempts after it need a task.
+    ///
+    /// - Parameters:
+    ///   - carried: goes with the first attempt only, whose reply has an answer more.
+    ///   - lost: called where that attempt was not answered, before it is made again.
     func untilAnswered(
-        _ script: Script, _ arguments: [RedisPart], claimsNext: Bool, deadline: ContinuousClock.Instant,
+        _ script: Script, _ arguments: [RedisPart], carrying carried: CarriedClaim?,
+        deadline: ContinuousClock.Instant, lost: @escaping @Sendable () -> Void,
         _ answer: @escaping @Sendable (Result<[RedisValue], StoreError>) -> Void
     ) {
         let start = ContinuousClock.now
-        let command = script.command(keys: [root], arguments: [time(claimsNext)] + arguments)
+        let command = script.command(
+            keys: [root], arguments: [time(false)] + arguments + (carried?.arguments ?? []))
         redis.send(command) { result in
             if case .success(let reply) = result, let values = reply.array, values.first?.string != "clock" {
                 metrics.scriptTook(script.name, ContinuousClock.now - start)
                 return answer(.success(values))
             }
+            lost()
             let wasSent = if case .failure(.outcomeUnknown) = result { true } else { false }
             Task {
                 let later: Result<[RedisValue], StoreError>

@@ -1,13 +1,13 @@
 /// The Lua transitions of `lua/`, embedded in the binary when it is built and prepended with `prelude.lua`, `log.lua` and
-/// `messages.lua`, those that read lists with `reading.lua`, too.
+/// `messages.lua`, those that give messages with `taking.lua` and those that read lists with `reading.lua`, too.
 
 import RedisLink
 
 /// One script per transition; the header of each file in `lua/` says what it takes, answers and writes.
 package enum Scripts {
-    package static let publish = load("publish", PackageResources.publish_lua)
+    package static let publish = load("publish", PackageResources.publish_lua, with: PackageResources.taking_lua)
     package static let promote = load("promote", PackageResources.promote_lua)
-    package static let claim = load("claim", PackageResources.claim_lua)
+    package static let claim = load("claim", PackageResources.claim_lua, with: PackageResources.taking_lua)
     package static let settle = load("settle", PackageResources.settle_lua)
     package static let handBack = load("hand_back", PackageResources.hand_back_lua)
     package static let renew = load("renew", PackageResources.renew_lua)
@@ -17,10 +17,11 @@ package enum Scripts {
     package static let deadDrop = load("dead_drop", PackageResources.dead_drop_lua)
     package static let deadRetry = load("dead_retry", PackageResources.dead_retry_lua)
     package static let keysRotate = load("keys_rotate", PackageResources.keys_rotate_lua)
-    package static let list = load("list", PackageResources.list_lua, reads: true)
-    package static let logScan = load("log_scan", PackageResources.log_scan_lua, reads: true)
-    package static let logGet = load("log_get", PackageResources.log_get_lua, reads: true)
-    package static let logHistory = load("log_history", PackageResources.log_history_lua, reads: true)
+    package static let list = load("list", PackageResources.list_lua, with: PackageResources.reading_lua)
+    package static let logScan = load("log_scan", PackageResources.log_scan_lua, with: PackageResources.reading_lua)
+    package static let logGet = load("log_get", PackageResources.log_get_lua, with: PackageResources.reading_lua)
+    package static let logHistory = load(
+        "log_history", PackageResources.log_history_lua, with: PackageResources.reading_lua)
     package static let logShed = load("log_shed", PackageResources.log_shed_lua)
     package static let topicEdit = load("topic_edit", PackageResources.topic_edit_lua)
     package static let schedulePut = load("schedule_put", PackageResources.schedule_put_lua)
@@ -37,10 +38,9 @@ package enum Scripts {
     package static let why = load("why", PackageResources.why_lua)
     package static let collect = load("collect", PackageResources.collect_lua)
 
-    private static func load(_ name: String, _ body: [UInt8], reads: Bool = false) -> Script {
+    private static func load(_ name: String, _ body: [UInt8], with part: [UInt8] = []) -> Script {
         let prelude =
-            PackageResources.prelude_lua + PackageResources.log_lua + PackageResources.messages_lua
-            + (reads ? PackageResources.reading_lua : [])
+            PackageResources.prelude_lua + PackageResources.log_lua + PackageResources.messages_lua + part
         return Script(name: name, source: compose(prelude: prelude, body: body))
     }
 

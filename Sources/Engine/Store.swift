@@ -14,6 +14,8 @@ package struct PublishItem: Sendable {
         package var due: Timestamp
         /// The encoded `MessageRecord`.
         package var request: [UInt8]
+        /// The same, for a delivery that begins in this process at once.
+        package let record: KnownRecord
         /// `Lane.gate` of the message.
         package var gate: String
         /// What its deduplication id is kept under, or empty.
@@ -22,7 +24,7 @@ package struct PublishItem: Sendable {
         package init(_ message: NewMessage) {
             (id, lane, due, gate) = (message.id.text, message.lane, message.due, message.gate)
             dedup = message.dedup ?? ""
-            request = message.record.encode()
+            (request, record) = (message.record.encode(), KnownRecord(message.record))
         }
     }
 
@@ -38,6 +40,13 @@ package struct PublishItem: Sendable {
     ) {
         (self.entries, self.body, self.hidesBody, self.topic) = (entries, body, hidesBody, topic)
     }
+}
+
+/// A record that need not be decoded. A class: a structure of so many references costs too much to copy.
+package final class KnownRecord: Sendable {
+    package let value: MessageRecord
+
+    init(_ value: MessageRecord) { self.value = value }
 }
 
 package enum PublishResult: Sendable, Equatable {

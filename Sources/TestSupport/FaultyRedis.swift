@@ -21,6 +21,9 @@ package final class FaultyRedis: RedisCommands {
         (self.redis, self.fault, self.number) = (redis, fault, number)
     }
 
+    package func perform(_ work: @escaping @Sendable () -> Void) { redis.perform(work) }
+    package func performHere(_ work: @escaping @Sendable () -> Void) { redis.performHere(work) }
+
     /// Whether the fault was felt.
     package var hasFired: Bool { calls.withLock { $0 >= number } }
 

@@ -14,7 +14,7 @@ def script_names():
     for path in glob.glob(LUA + "/*.lua"):
         name = os.path.basename(path)[:-4]
         text = read(name)
-        for prelude in (shared, shared + read("reading")):
+        for prelude in (shared, shared + read("taking"), shared + read("reading")):
             first, _, rest = text.partition(b"\n")
             whole = first + b"\n" + prelude + rest if text.startswith(b"#!") else prelude + text
             names[hashlib.sha1(whole).hexdigest()] = name

@@ -79,6 +79,23 @@ def queued(book, server):
         book.publish(server, path="/queue%d" % n, queue="q", body=b"%d" % n)
 
 
+# What is due later is claimed by itself; what is due now comes with the answer of its publish.
+LATER = {"Upstash-Delay": "1s"}
+
+
+def one_later(book, server):
+    book.publish(server, headers=LATER)
+
+
+def to_group_later(book, server):
+    book.publish(server, destination="group", headers=LATER)
+
+
+def queued_later(book, server):
+    for n in range(5):
+        book.publish(server, path="/queue%d" % n, queue="q", body=b"%d" % n, headers=LATER)
+
+
 def batch(book, server):
     book.batch(server, ["/batch%d" % n for n in range(20)])
 
@@ -98,6 +115,27 @@ def middle():
     book.check(redis, successor, repeatable=lambda id: True)
     assert successor.stop() == 0, successor.output()
     proxy.close()
+
+
+def answer_lost(name, act, count, prepare=None):
+    """The connection ends with the answer of a publish, which brought the messages it stored: the server, which lives, asks again for both."""
+    prefix = "".join(c for c in name if c.isalpha())
+    proxy, sink = Interposed(redis), Sink()
+    book, server = Book(sink, secret, prefix + ":{0}"), server_behind(proxy, prefix)
+    if prepare:
+        prepare(book, server)
+    trap = proxy.trap("publish", "after", 1, PUBLISHES["after"])
+    thread = in_thread(lambda: act(book, server))
+    trap.wait()
+    trap.drop()
+    thread.join(20)
+    until(lambda: len(book.deliveries()) == count, name + ": deliveries")
+    book.rest(redis)
+    assert len(book.accepted) == count, (name, book.accepted)
+    book.check(redis, server)
+    assert proxy.calls["claim"] > 0 and server.stop() == 0, (name, proxy.calls, server.output())
+    proxy.close()
+    print("%s: %d delivered once" % (name, count), flush=True)
 
 
 def refuted(letter, script, forged, holding=b""):
@@ -158,7 +196,7 @@ with concurrent.futures.ThreadPoolExecutor(4) as pool:
     runs = [pool.submit(scenario, *words, **more) for words, more in [
         (("before a publish is stored", "publish", "before", one), dict(delivered=0)),
         (("after a publish is stored", "publish", "after", one), dict(strays=1, delivered=1)),
-        (("a claim stored", "claim", "after", one), dict(holding=b"/hook", delivered=1)),
+        (("a claim stored", "claim", "after", one_later), dict(holding=b"/hook", delivered=1)),
         (("after a success before the settle", "settle", "before", one), dict(holding=b"delivered", repeats=1, delivered=1)),
         (("after the settle", "settle", "after", one), dict(holding=b"delivered", delivered=1)),
         (("between settle and callback", "claim", "after", one), dict(holding=b"sourceMessageId", delivered=1)),
@@ -166,13 +204,16 @@ with concurrent.futures.ThreadPoolExecutor(4) as pool:
         (("after a callback before its settle", "settle", "before", one), dict(holding=b"plain", delivered=1)),
         (("a fan-out before it is stored", "publish", "before", to_group), dict(prepare=group, delivered=0)),
         (("a fan-out stored", "publish", "after", to_group), dict(prepare=group, strays=5, delivered=5)),
-        (("a fan-out claimed", "claim", "after", to_group), dict(prepare=group, holding=b"/part", delivered=5)),
+        (("a fan-out claimed", "claim", "after", to_group_later), dict(prepare=group, holding=b"/part", delivered=5)),
         (("a batch before it is stored", "publish", "before", batch), dict(delivered=0)),
         (("a batch stored", "publish", "after", batch), dict(strays=20, delivered=20)),
-        (("a queue claimed", "claim", "after", queued), dict(holding=b"/queue0", strays=1)),
+        (("a queue claimed", "claim", "after", queued_later), dict(holding=b"/queue0", strays=1)),
         (("a queue before a settle", "settle", "before", queued), dict(holding=b"delivered", repeats=1, strays=1)),
     ]] + [
         pool.submit(middle),
+        pool.submit(answer_lost, "the answer of a publish lost", one, 1),
+        pool.submit(answer_lost, "the answer of a fan-out lost", to_group, 5, group),
+        pool.submit(answer_lost, "the answer of a batch lost", batch, 20),
         pool.submit(refuted, "L", "publish", b"return {'ok', 'stored'}"),
         pool.submit(refuted, "D", "settle", b"return {'ok', 'delivered'}", b"delivered"),
         pool.submit(refuted_by_halves),

@@ -86,9 +86,7 @@ import Testing
         await redis.close()
     }
 
-    /// A message that is retried at once was claimed anew before its settle was noted; it was forgotten, given back while
-    /// in flight, and delivered twice.
-    /// What this process publishes while its node sleeps is claimed with the same write; no wake-up goes round.
+    /// What opens a lane in this process while its node sleeps is claimed with the same write; no wake-up goes round.
     @Test func theNextClaimGoesWithWhatOpensALane() async throws {
         let (redis, store, sink, node) = try await Self.deliveringNode()
         for number in 1...20 {
@@ -129,6 +127,8 @@ import Testing
         await redis.close()
     }
 
+    /// Story: a message that is retried at once was claimed anew before its settle was noted; it was forgotten, given back while
+    /// in flight, and delivered twice.
     @Test func aMessageHeldAnewStaysHeld() {
         func claimed(_ place: String) -> ClaimedMessage {
             ClaimedMessage(id: "msg_1", place: place, retried: 0, reclaimed: 0, request: [], body: [1], due: 0)

@@ -6,10 +6,11 @@ import RedisLink
 extension ModelRun {
     func perform(_ operation: Operation) throws {
         switch operation {
-        case .publish(let messages, let isShared, let topic, let isOld, let mostQueues):
-            try publish(messages, isShared, topic, isOld: isOld, mostQueues)
-        case .batch(let items):
-            try publish(items.enumerated().map { PublishedItem(parcels: parcels($1, item: $0, isShared: false)) }, [])
+        case .publish(let messages, let isShared, let topic, let isOld, let mostQueues, let carried):
+            try publish(messages, isShared, topic, isOld: isOld, mostQueues, carried)
+        case .batch(let items, let carried):
+            let items = items.enumerated().map { PublishedItem(parcels: parcels($1, item: $0, isShared: false)) }
+            try publish(items, [], carried)
         case .editTopic(let topic, let isRemoved): try editTopic("t\(topic)", isRemoved)
         case .resend(let pick): try resend(pick)
         case .promote(let most): _ = try promote(most)
@@ -57,17 +58,18 @@ extension ModelRun {
     }
 
     private func publish(
-        _ messages: [PublishedMessage], _ isShared: Bool, _ topic: Int, isOld: Bool, _ mostQueues: Int
+        _ messages: [PublishedMessage], _ isShared: Bool, _ topic: Int, isOld: Bool, _ mostQueues: Int,
+        _ carried: Carried?
     ) throws {
         var item = PublishedItem(parcels: parcels(messages, item: 0, isShared: isShared), mostQueues: mostQueues)
         if topic > 0 {
             let name = "t\(topic)"
             item.topic = (name, (isOld ? oldTopics[name] : model.topics[name]) ?? "1")
         }
-        try publish([item], isShared ? ["shared-\(serial % 2)"] : [])
+        try publish([item], isShared ? ["shared-\(serial % 2)"] : [], carried)
     }
 
-    private func publish(_ items: [PublishedItem], _ shared: [String]) throws {
+    private func publish(_ items: [PublishedItem], _ shared: [String], _ carried: Carried?) throws {
         var arguments = ["\(QueueModel.endedFor)", "\(QueueModel.window)", "\(items[0].mostQueues)", "\(items.count)"]
         for (index, item) in items.enumerated() {
             let first = item.parcels[0]
@@ -85,9 +87,12 @@ extension ModelRun {
                 arguments += [message.id, message.lane, "\(message.due)", message.request, parcel.gate, parcel.dedup]
             }
         }
-        guard let answer = try send(Scripts.publish, arguments) else { return }
-        try expect("publish", answer.reply, ["ok"] + model.publish(items, answer.now))
-        for status in answer.reply.dropFirst() { store.note(status.hasPrefix("[") ? "repeated" : "publish \(status)") }
+        let claim = carried.map { [nodes[$0.node].name, "\(nodes[$0.node].claim)"] + $0.limits.words } ?? []
+        guard let answer = try send(Scripts.publish, arguments + claim) else { return }
+        let statuses = answer.reply.dropLast(carried == nil ? 0 : 1)
+        try expect("publish", statuses, ["ok"] + model.publish(items, answer.now))
+        for status in statuses.dropFirst() { store.note(status.hasPrefix("[") ? "repeated" : "publish \(status)") }
+        if let carried { try followCarried(answer.values.last, of: carried, storing: items, answer.now) }
         remember(Scripts.publish, arguments, .publish(items))
     }
 

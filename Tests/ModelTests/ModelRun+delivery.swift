@@ -22,26 +22,50 @@ extension ModelRun {
         _ node: Int, _ limits: ClaimLimits, isLost: Bool = false, round: String = ""
     ) throws -> ClaimAnswer? {
         sleeps = false
-        let name = nodes[node].name, number = nodes[node].claim
-        let arguments = [
-            name, "\(number)", nodes[node].isUnanswered ? "resent" : "", "\(limits.capacity)", "\(limits.share)",
-            "\(limits.most)", "\(limits.bytes)", "\(limits.quantum)", "\(limits.lanes)", round,
-        ]
+        let name = nodes[node].name, lost = nodes[node].unanswered.first
+        let number = lost ?? nodes[node].claim
+        let arguments = [name, "\(number)", lost == nil ? "" : "resent"] + limits.words + [round]
         guard let answer = try send(Scripts.claim, arguments) else { return nil }
         if model.isExpired(name, answer.now) {
             try expect("claim", answer.reply, ["expired"])
             return nil
         }
-        guard answer.values.count >= 3, answer.reply[0] == "ok" else { throw Difference("claim: \(answer.reply)") }
+        return try follow(answer.values, of: node, number, limits, isLost: isLost, answer.now)
+    }
+
+    /// The claim that a publish carried.
+    func followCarried(_ reply: RedisValue?, of carried: Carried, storing items: [PublishedItem], _ now: Int64) throws {
+        if model.isExpired(nodes[carried.node].name, now) {
+            return try expect("carried claim", [reply?.word ?? ""], ["[expired]"])
+        }
+        var values = reply?.array ?? []
+        // Of what it stores itself it tells only where it is.
+        let sent = Dictionary(items.flatMap(\.parcels).map { ($0.message.id, $0.message) }) { first, _ in first }
+        for index in values.indices.dropFirst(3) {
+            guard let short = values[index].array, short.count == 2, let message = sent[short[0].word] else { continue }
+            let rest = ["0", "0", message.request, message.body, "\(message.due)"]
+            values[index] = .array(short + rest.map { .bulk(Array($0.utf8)) })
+            store.note("claimed at once")
+        }
+        try follow(
+            values, of: carried.node, nodes[carried.node].claim, carried.limits, isLost: carried.isLost, now)
+    }
+
+    @discardableResult
+    private func follow(
+        _ values: [RedisValue], of node: Int, _ number: Int, _ limits: ClaimLimits, isLost: Bool, _ now: Int64
+    ) throws -> ClaimAnswer {
+        let name = nodes[node].name, isResent = nodes[node].unanswered.contains(number)
+        guard values.count >= 3, values[0].word == "ok" else { throw Difference("claim: \(values.map(\.word))") }
         var claim = ClaimAnswer()
-        claim.round = answer.reply[1]
-        claim.isCapped = answer.reply[2] == "1"
-        claim.messages = answer.values.dropFirst(3).map { value in
+        claim.round = values[1].word
+        claim.isCapped = values[2].word == "1"
+        claim.messages = values.dropFirst(3).map { value in
             let fields = (value.array ?? []).map(\.word)
             guard fields.count == 7 else { return ClaimedMessage(id: "", place: "", fields: fields) }
             return ClaimedMessage(id: fields[0], place: fields[1], fields: Array(fields[2...]))
         }
-        let before = nodes[node].isUnanswered ? model.taken(by: name, claim: number) : []
+        let before = isResent ? model.taken(by: name, claim: number) : []
         if !before.isEmpty {
             store.note("resent claim finds", before.count)
             try expect("resent claim", claim.messages.map(\.place), before)
@@ -49,18 +73,19 @@ extension ModelRun {
             if model.messages.values.contains(where: { $0.queue != nil && $0.flow != nil && $0.state == .waiting }) {
                 try look(&claim)
             }
-            if let problem = model.claim(name, number: number, limits, claim, answer.now) { throw Difference(problem) }
+            if let problem = model.claim(name, number: number, limits, claim, now) { throw Difference(problem) }
             store.note("claimed", claim.messages.count)
         }
+        nodes[node].claim = max(nodes[node].claim, number + 1)
         if isLost {
-            nodes[node].isUnanswered = true
+            if !isResent { nodes[node].unanswered.append(number) }
             return claim
         }
         for message in claim.messages {
             nodes[node].known.removeAll { $0.id == message.id }
             nodes[node].known.append((message.id, message.place))
         }
-        (nodes[node].lastRead, nodes[node].claim, nodes[node].isUnanswered) = (number, number + 1, false)
+        nodes[node].unanswered.removeAll { $0 == number }
         return claim
     }
 

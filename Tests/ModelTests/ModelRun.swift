@@ -13,9 +13,12 @@ final class ModelRun {
     /// A process as it knows itself.
     struct Node {
         var name: String
+        /// The number of its next claim.
         var claim = 1
-        var lastRead = 0
-        var isUnanswered = false
+        /// Claims whose replies were lost.
+        var unanswered: [Int] = []
+        /// The last claim before which all were answered.
+        var lastRead: Int { (unanswered.min() ?? claim) - 1 }
         var known: [(id: String, place: String)] = []
         var past: [(id: String, place: String)] = []
     }

@@ -55,8 +55,17 @@ struct Mutation: Sendable, CustomTestStringConvertible {
         Mutation(
             "nobody is woken for a lane without a gate", Scripts.publish, "== 1 then\n    wake()\n", "== 1 then\n"),
         Mutation(
-            "claim sleeps before it has seen the whole ring", Scripts.claim, "if looked == most_lanes and",
-            "if false and"),
+            "claim sleeps before it has seen the whole ring", Scripts.claim, "if is_long then answer",
+            "if false then answer"),
+        Mutation(
+            "what a publish could not give at once is not written", Scripts.publish,
+            "write_plain('waiting', nil, unpack(record))", "local _ = record"),
+        Mutation(
+            "nobody is woken for what a publish leaves", Scripts.publish, "is_claimed_next = false\n      wake()",
+            "is_claimed_next = false"),
+        Mutation(
+            "a publish gives a node whose lease has ended", Scripts.publish,
+            "if not is_alive(node, now) then return { 'expired' } end", ""),
         Mutation(
             "the history of a message loses its starts", Scripts.claim,
             "'state', 'active', 'event', ref)",
@@ -69,7 +78,7 @@ struct Mutation: Sendable, CustomTestStringConvertible {
             "what goes back before its paused queue keeps the key's slot", Scripts.claim,
             "slots = slots + redis.call('SREM', key('held', lane), id)", ""),
         Mutation(
-            "a lost claim is answered without what it took", Scripts.claim, "place.claim == tonumber(number)", "false"),
+            "a lost claim is answered without what it took", Scripts.claim, "if claim == number then", "if false then"),
         Mutation(
             "a queue made again does not wait for the old one", Scripts.queueDelete,
             "redis.call('SADD', key('deleting'), name)",
@@ -90,7 +99,9 @@ struct Mutation: Sendable, CustomTestStringConvertible {
             "a deduplication id stays taken a moment too long", Scripts.publish, "tonumber(till) > now",
             "tonumber(till) >= now"),
         Mutation("a message brings limits that are pinned", Scripts.publish, "if not g[5] and", "if"),
-        Mutation("renew gives back what its claim has just taken", Scripts.renew, "place.claim <= last", "true"),
+        Mutation(
+            "renew gives back what its claim has just taken", Scripts.renew,
+            "(tonumber(claim or '') or last) <= last", "true"),
         Mutation(
             "reclaim takes a node for dead at the end of its lease", Scripts.reclaim, "'-inf', '(' .. asked_at",
             "'-inf', asked_at"),

@@ -22,15 +22,24 @@ struct Attempt: Equatable {
     var callbacks: [Kind] = []
 }
 
+/// A claim that a publish takes along.
+struct Carried: Equatable {
+    var node: Int
+    var limits = ClaimLimits()
+    var isLost = false
+}
+
 enum Operation: Equatable {
     /// One call: a message or a fan-out.
     ///
     /// - Parameters:
     ///   - topic: what it is sent to, 0 for none; its revision is the one last seen, or an old one.
     ///   - mostQueues: as many as there may be, 0 for any number.
-    case publish([PublishedMessage], isShared: Bool, topic: Int = 0, isOld: Bool = false, mostQueues: Int = 0)
+    case publish(
+        [PublishedMessage], isShared: Bool, topic: Int = 0, isOld: Bool = false, mostQueues: Int = 0,
+        carried: Carried? = nil)
     /// Several publishes in one call.
-    case batch([[PublishedMessage]])
+    case batch([[PublishedMessage]], carried: Carried? = nil)
     case editTopic(Int, isRemoved: Bool)
     /// A call that came lately comes again.
     case resend(pick: Int)

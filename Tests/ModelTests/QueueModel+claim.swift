@@ -7,6 +7,9 @@ struct ClaimLimits: Equatable {
     var quantum = 16
     var lanes = 256
     var bytes = 4_000_000
+
+    /// As the scripts take them.
+    var words: [String] { ["\(capacity)", "\(share)", "\(most)", "\(bytes)", "\(quantum)", "\(lanes)"] }
 }
 
 /// What a claim answered, and what was seen of the store behind it.

@@ -94,14 +94,20 @@ struct SequenceSource {
 
     private mutating func publish() -> Operation {
         if one(in: 8) {
-            return .batch((0..<number(1...3)).map { _ in (0..<number(1...2)).map { _ in message(limits()) } })
+            return .batch(
+                (0..<number(1...3)).map { _ in (0..<number(1...2)).map { _ in message(limits()) } }, carried: carried())
         }
         let flow = limits()
         let count = one(in: 3) ? number(1...3) : 1
         let messages = (0..<count).map { _ in message(flow) }
         let queues = one(in: 8) && count == 1 ? number(1...2) : 0
         return .publish(
-            messages, isShared: one(in: 8), topic: one(in: 10) ? 1 : 0, isOld: one(in: 3), mostQueues: queues)
+            messages, isShared: one(in: 8), topic: one(in: 10) ? 1 : 0, isOld: one(in: 3), mostQueues: queues,
+            carried: carried())
+    }
+
+    private mutating func carried() -> Carried? {
+        one(in: 3) ? Carried(node: node(), limits: claimLimits(), isLost: one(in: 6)) : nil
     }
 
     private mutating func message(_ flow: FlowLimits) -> PublishedMessage {

@@ -56,18 +56,27 @@ extension Operation {
     var plainer: [Operation] {
         let all: [Operation] =
             switch self {
-            case .publish(let messages, let isShared, let topic, let isOld, let mostQueues):
+            case .publish(let messages, let isShared, let topic, let isOld, let mostQueues, let carried):
                 [
-                    .publish(messages, isShared: false, topic: topic, isOld: isOld, mostQueues: mostQueues),
-                    .publish(messages, isShared: isShared, mostQueues: mostQueues),
-                    .publish(messages, isShared: isShared, topic: topic, isOld: isOld),
+                    .publish(
+                        messages, isShared: false, topic: topic, isOld: isOld, mostQueues: mostQueues, carried: carried),
+                    .publish(messages, isShared: isShared, mostQueues: mostQueues, carried: carried),
+                    .publish(messages, isShared: isShared, topic: topic, isOld: isOld, carried: carried),
                 ]
-                    + (messages.fewer + messages.withPlainer(\.plainer)).map {
-                        .publish($0, isShared: isShared, topic: topic, isOld: isOld, mostQueues: mostQueues)
+                    + carried.plainer.map {
+                        .publish(
+                            messages, isShared: isShared, topic: topic, isOld: isOld, mostQueues: mostQueues,
+                            carried: $0)
                     }
-            case .batch(let items):
-                items.fewer.map { .batch($0) }
-                    + items.withPlainer { $0.fewer + $0.withPlainer(\.plainer) }.map { .batch($0) }
+                    + (messages.fewer + messages.withPlainer(\.plainer)).map {
+                        .publish(
+                            $0, isShared: isShared, topic: topic, isOld: isOld, mostQueues: mostQueues, carried: carried
+                        )
+                    }
+            case .batch(let items, let carried):
+                items.fewer.map { .batch($0, carried: carried) }
+                    + items.withPlainer { $0.fewer + $0.withPlainer(\.plainer) }.map { .batch($0, carried: carried) }
+                    + carried.plainer.map { .batch(items, carried: $0) }
             case .resend: [.resend(pick: 0)]
             case .promote: [.promote(most: 200)]
             case .renew: [.renew(node: 0, isFull: false)]
@@ -112,6 +121,16 @@ extension Operation {
     private func isPlainerByRank(_ other: Operation) -> Bool {
         guard other != self, "\(other)".count == "\(self)".count else { return false }
         return "\(other)" < "\(self)"
+    }
+}
+
+extension Carried? {
+    fileprivate var plainer: [Carried?] {
+        guard let carried = self else { return [] }
+        return [
+            nil, Carried(node: carried.node), Carried(node: carried.node, limits: carried.limits),
+            Carried(node: carried.node, isLost: carried.isLost),
+        ]
     }
 }
 

@@ -27,13 +27,30 @@ final class ScriptBench {
         _ id: String, due: Int64? = nil, lane: String = "host:a", gate: String = "", dedup: String = "",
         claims: Bool = false
     ) async throws -> String? {
+        let answer = try await run(
+            Scripts.publish, item(id, due: due, lane: lane, gate: gate, dedup: dedup), claims: claims)
+        return answer.last?.array?.first?.string ?? answer.last?.string
+    }
+
+    /// A publish that takes a claim of a node along: what it answers for its message, and for the claim.
+    func publish(
+        _ id: String, due: Int64? = nil, lane: String = "host:a", gate: String = "", carrying number: Int,
+        of node: String,
+        capacity: Int = 100, most: Int = 128, lanes: Int = 256
+    ) async throws -> (status: String?, claim: [RedisValue]) {
+        let limits = ["\(capacity)", "1", "\(most)", "4000000", "16", "\(lanes)"]
+        let answer = try await run(
+            Scripts.publish, item(id, due: due, lane: lane, gate: gate) + [node, "\(number)"] + limits)
+        return (answer.count > 1 ? answer[1].string : nil, answer.last?.array ?? [])
+    }
+
+    private func item(_ id: String, due: Int64?, lane: String, gate: String, dedup: String = "") -> [String] {
         let request = #"{"url":"http://a"}"#
         let item =
             gate.isEmpty && dedup.isEmpty
             ? ["/", "100", "body", id, lane, "\(due ?? now)", request]
             : ["", "", "body", "", "100", "1", id, lane, "\(due ?? now)", request, gate, dedup]
-        let answer = try await run(Scripts.publish, ["20000", "600000", "0", "1"] + item, claims: claims)
-        return answer.last?.array?.first?.string ?? answer.last?.string
+        return ["20000", "600000", "0", "1"] + item
     }
 
     func renew(_ node: String) async throws { _ = try await run(Scripts.renew, node, "\(now + 10_000)", "extend") }

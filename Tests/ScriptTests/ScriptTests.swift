@@ -65,6 +65,53 @@ import Testing
         await bench.redis.close()
     }
 
+    /// A publish gives the node it names what a claim would, and wakes the others only for what it leaves.
+    @Test func aPublishCarriesAClaim() async throws {
+        let bench = try ScriptBench()
+        func isAsleep() async throws -> Bool { try await bench.redis.send("EXISTS", "roost:{0}:idle").int64 == 1 }
+        func field(_ id: String, _ name: String) async throws -> String? {
+            try await bench.redis.send("HGET", "roost:{0}:message:\(id)", name).string
+        }
+        let expired = try await bench.publish("msg_0", carrying: 1, of: "n1")
+        #expect(expired.status == "stored" && expired.claim.map(\.string) == ["expired"])
+        try await bench.renew("n1")
+        #expect(try await bench.claim("n1", 1).map(\.id) == ["msg_0"])
+
+        // Plain: the caller has the rest. Its record is written once, with the claim in it.
+        let plain = try await bench.publish("msg_1", carrying: 2, of: "n1")
+        #expect(plain.status == "stored" && plain.claim.prefix(3).map(\.string) == ["ok", "", nil])
+        let held = plain.claim.last?.array?.compactMap(\.string) ?? []
+        #expect(held.count == 2 && held.first == "msg_1" && held.last?.hasSuffix(" 2") == true)
+        #expect(try await field("msg_1", "state") == "active")
+        #expect(try await isAsleep())
+        #expect(try await bench.settle("n1", "msg_1", held[1], "delivered") == "delivered")
+        // Behind a key: as `claim` answers it.
+        let keyed = try await bench.publish(
+            "msg_2", lane: "flow:k", gate: "/ k 1 0 1 k", carrying: 3, of: "n1")
+        #expect(keyed.claim.last?.array?.count == 7)
+        let capped = try await bench.publish(
+            "msg_3", lane: "flow:k", gate: "/ k 1 0 1 k", carrying: 4, of: "n1")
+        #expect(capped.claim.count == 3 && capped.status == "stored")
+        #expect(try await isAsleep(), "nobody may start what waits for the key")
+
+        // What is left is written as what waits, and the others are told.
+        let later = try await bench.publish("msg_4", due: bench.now + 5000, carrying: 5, of: "n1")
+        #expect(later.claim.count == 3 && later.status == "stored")
+        #expect(try await field("msg_4", "place") == "due")
+        let full = try await bench.publish("msg_5", carrying: 6, of: "n1", capacity: 2)
+        #expect(full.claim.map(\.string) == ["ok", "full", nil])
+        #expect(try await field("msg_5", "state") == "waiting")
+        #expect(try await field("msg_5", "body") == "body")
+        #expect(try await !isAsleep(), "msg_5 waits and nobody knows")
+
+        // An answer that was lost: sent again, the publish changes nothing, and the claim answers what it took.
+        _ = try await bench.claim("n1", 7)
+        _ = try await bench.publish("msg_6", lane: "host:b", carrying: 8, of: "n1")
+        #expect(try await bench.publish("msg_6", lane: "host:b") == "stored")
+        #expect(try await bench.claim("n1", 8, resent: true).map(\.id) == ["msg_6"])
+        await bench.redis.close()
+    }
+
     @Test func anAttemptSettlesOnceAndMakesOneCallback() async throws {
         let bench = try ScriptBench()
         try await bench.renew("n1")
@@ -152,7 +199,9 @@ import Testing
     @Test func everyScriptHasAHeader() throws {
         let folder = Contract.top.appendingPathComponent("lua")
         for name in try FileManager.default.contentsOfDirectory(atPath: folder.path)
-        where name.hasSuffix(".lua") && !["prelude.lua", "log.lua", "messages.lua", "reading.lua"].contains(name) {
+        where name.hasSuffix(".lua")
+            && !["prelude.lua", "log.lua", "messages.lua", "taking.lua", "reading.lua"].contains(name)
+        {
             let text = try String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)
             #expect(text.hasPrefix("#!lua"), "\(name)")
             for word in ["KEYS[1]", "ARGV[1]", "returns", "writes"] {

@@ -25,7 +25,8 @@ recorded = json.loads(file.read_text()) if file.exists() else {}
 def source(name):
     """Composed as the binary does it (Sources/Engine/Scripts.swift)."""
     first, rest = (words.lua / (name + ".lua")).read_text().split("\n", 1)
-    return first + "\n" + "".join((words.lua / (part + ".lua")).read_text() for part in ("prelude", "log", "messages")) + rest
+    parts = ["prelude", "log", "messages"] + ["taking"] * (name != "settle")
+    return first + "\n" + "".join((words.lua / (part + ".lua")).read_text() for part in parts) + rest
 
 
 class Redis:
@@ -66,7 +67,8 @@ class Redis:
         return found
 
 
-def run(publishes, claims, settles, published=PUBLISHED, claimed=CLAIMED):
+def run(publishes, claims, settles, published=PUBLISHED, claimed=CLAIMED, carried=False):
+    """carried: each publish brings the claim that takes what it stores."""
     redis, now, number = Redis(), 1_800_000_000_000, 0
     root, node, lane = "roost:{0}", "node-a", "host:127.0.0.1:56243"
     digests = {name: redis.call("SCRIPT", "LOAD", source(name)) for name in ("publish", "claim", "settle")}
@@ -79,18 +81,21 @@ def run(publishes, claims, settles, published=PUBLISHED, claimed=CLAIMED):
         return answer
 
     redis.call("ZADD", root + ":nodes", now * 2, node)
-    for _ in range(publishes):
-        items = []
+    held, limits = [], (4096, "1.0", claimed, 4 << 20, 16, 256)
+    for publish in range(publishes):
+        items, sent = [], {}
         for _ in range(published):
             number += 1
             items += ["/", 1 << 20, BODY, "msg_%025d" % number, lane, now, REQUEST]
-        assert script("publish", 20_000, 600_000, 0, published, *items)[1:] == [b"stored"] * published
-    held = []
+        answer = script("publish", 20_000, 600_000, 0, published, *items, *((node, publish + 1, *limits) if carried else ()))
+        assert answer[1:published + 1] == [b"stored"] * published
+        if carried:
+            held.append(answer[-1][3:])
     for claim in range(claims):
-        held.append(script("claim", node, claim + 1, "", 4096, "1.0", claimed, 4 << 20, 16, 256, "")[3:])
-        assert len(held[-1]) == claimed
+        held.append(script("claim", node, claim + 1, "", *limits, "")[3:])
     for messages in held[:settles]:
-        attempts = [word for message in messages for word in (message[0], message[1], "plain", len(message[4]) + len(message[5]) + 256)]
+        assert len(messages) == claimed
+        attempts = [word for message in messages for word in (message[0], message[1], "plain", len(REQUEST) + len(BODY) + 256)]
         assert script("settle", node, 60_000, 64 << 20, 20_000, claimed, *attempts)[1:] == [b"delivered"] * claimed
     return redis.end()
 
@@ -101,8 +106,11 @@ claimed = run(many, taken, 0)
 settled = run(many, taken, taken)
 counts = dict(publish=(published - base) / (many - few) / PUBLISHED, claim=(claimed - published) / taken / CLAIMED,
               settle=(settled - claimed) / taken / CLAIMED)
+few, many = 8, 24
+counts["publish with its claim"] = (run(many, 0, 0, carried=True) - run(few, 0, 0, carried=True)) / (many - few) / PUBLISHED
 few, many = 20, 120
 counts["all three, alone"] = (run(many, many, many, 1, 1) - run(few, few, few, 1, 1)) / (many - few)
+counts["publish with its claim and settle, alone"] = (run(many, 0, many, 1, 1, True) - run(few, 0, few, 1, 1, True)) / (many - few)
 slower = []
 print("| script a plain message | instructions | recorded | ratio |")
 for name, found in counts.items():
