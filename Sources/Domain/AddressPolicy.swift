@@ -46,21 +46,23 @@ package struct AddressPolicy: Sendable {
     package func refusal(of address: IPAddress, host: String? = nil) -> Refusal? {
         if let host, !hosts.isEmpty, hosts.contains(Self.plain(host)) { return nil }
         let inner = address.embeddedIPv4
-        let candidates = [address, inner].compactMap { $0 }
         if !hosts.isEmpty, hosts.contains(address.description) { return nil }
-        let isMetadata = candidates.contains(where: AddressRanges.isMetadata)
+        // An address stands for itself and for the one inside it.
+        func either(_ condition: (IPAddress) -> Bool) -> Bool { condition(address) || (inner.map(condition) ?? false) }
+        let isMetadata = either(AddressRanges.isMetadata)
+        if !isMetadata, allowsPrivate { return nil }
         let isNamed = networks.contains { network in
-            candidates.contains(where: network.contains) && (!isMetadata || network.isSingle)
+            either(network.contains) && (!isMetadata || network.isSingle)
         }
         if isNamed { return nil }
-        let isInOpenRange = networks.contains { network in candidates.contains(where: network.contains) }
+        let isInOpenRange = networks.contains { network in either(network.contains) }
         let kind = AddressRanges.kind(of: inner ?? address)
         if isMetadata {
             // Where the whole range is open, its own name would not explain the refusal.
             let isOpen = allowsPrivate || isInOpenRange
             return Refusal(kind: isOpen ? .metadata : kind ?? .metadata, address: (inner ?? address).description)
         }
-        guard let kind, !allowsPrivate else { return nil }
+        guard let kind else { return nil }
         return Refusal(kind: kind, address: (inner ?? address).description)
     }
 

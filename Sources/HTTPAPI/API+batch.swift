@@ -103,7 +103,7 @@ extension API {
         ofItem item: CheckedPublish, _ result: PublishResult
     ) async throws(RequestError) -> PublishAnswer {
         do throws(RequestError) {
-            if let answer = try answer(item, result) { return answer }
+            if let answer = try item.promised.told(result, limits: settings.limits) { return answer }
             return try await store(try await check(item.source))
         } catch {
             if error.concernsOneItem { return .failed(error) }

@@ -14,11 +14,13 @@ extension API {
         _ request: APIRequest, _ answer: @escaping @Sendable (APIResponse) -> Void
     ) -> Bool {
         guard let (publish, version) = plainPublish(request) else { return false }
+        let promised = publish.promised
         store.publish(publish.item) { result in
             var response: APIResponse
             do throws(RequestError) {
                 // It has no topic that could change.
-                guard let told = try self.answer(publish, try self.stored(result)) else { throw .internalError }
+                guard let told = try promised.told(try self.stored(result), limits: self.settings.limits)
+                else { throw .internalError }
                 response = APIResponse(status: told.status(version: version), json: told.json)
                 response.headers.append(("Roost-Ack", AckLevel.memory.description))
             } catch {

@@ -38,15 +38,36 @@ struct CheckedPublish: Sendable {
         return copy
     }
 
-    /// - Parameter originals: for each message the id of the one it repeats, empty for one that was stored.
-    func answer(originals: [String] = []) -> PublishAnswer {
-        let entries = messages.enumerated().map { index, message in
-            let original = index < originals.count ? originals[index] : ""
-            return PublishAnswer.Entry(
-                messageId: original.isEmpty ? message.id : MessageID(original), url: message.record.url,
-                isDeduplicated: !original.isEmpty)
+    /// What its answer needs, when it is stored.
+    var promised: PromisedAnswer {
+        PromisedAnswer(
+            entries: messages.indices.map { index in
+                PublishAnswer.Entry(
+                    messageId: messages[index].id, url: messages[index].record.url, isDeduplicated: false)
+            }, isTopic: topic != nil)
+    }
+}
+
+/// The answer of a publish that is under way.
+struct PromisedAnswer: Sendable {
+    private var entries: [PublishAnswer.Entry]
+    private let isTopic: Bool
+
+    init(entries: [PublishAnswer.Entry], isTopic: Bool) { (self.entries, self.isTopic) = (entries, isTopic) }
+
+    /// Nil where its topic is another one by now, so that it is to be read again.
+    func told(_ result: PublishResult, limits: Limits) throws(RequestError) -> PublishAnswer? {
+        var entries = entries
+        switch result {
+        case .stored: break
+        case .duplicates(let originals):
+            for (index, original) in originals.enumerated() where index < entries.count && !original.isEmpty {
+                (entries[index].messageId, entries[index].isDeduplicated) = (MessageID(original), true)
+            }
+        case .tooManyQueues: throw .quota("maxQueues", limit: limits.maxQueues ?? 0)
+        case .topicChanged: return nil
         }
-        return topic == nil ? .url(entries[0]) : .topic(entries)
+        return isTopic ? .topic(entries) : .url(entries[0])
     }
 }
 
@@ -107,19 +128,9 @@ extension API {
         for _ in 0..<20 {
             let item = publish.item
             let result = try await stored { try await store.publish(item) }
-            if let answer = try answer(publish, result) { return answer }
+            if let answer = try publish.promised.told(result, limits: settings.limits) { return answer }
             publish = try await check(publish.source)
         }
         throw .storageUnavailable
-    }
-
-    /// Nil where its topic is another one by now, so that it is to be read again.
-    func answer(_ publish: CheckedPublish, _ result: PublishResult) throws(RequestError) -> PublishAnswer? {
-        switch result {
-        case .stored: return publish.answer()
-        case .duplicates(let originals): return publish.answer(originals: originals)
-        case .tooManyQueues: throw .quota("maxQueues", limit: settings.limits.maxQueues ?? 0)
-        case .topicChanged: return nil
-        }
     }
 }

@@ -1,3 +1,4 @@
+import Domain
 import Foundation
 import HTTPAPI
 import TestSupport
@@ -82,5 +83,18 @@ import Testing
         }
         let others = Set(documented.keys).subtracting(seen)
         #expect(others == ["/v1/publish/{destination}", "/health", "/ready", "/metrics", "/openapi.yaml"])
+    }
+
+    /// The target of most requests is told by its first bytes: it is what it would be, read segment by segment.
+    @Test(arguments: [
+        ("/v2/publish/https://x//y?a=%2F", "https://x//y?a=%2F", "v2"), ("/V1/PubLish/topic", "topic", "v1"),
+        ("/v2/publish/", "", "v2"), ("/v2/publish//x", "/x", "v2"), ("/v2/publish/?x=/", "?x=/", "v2"),
+        ("/v2/publish", "", "v2"), ("/v2/publish?delay=1", "?delay=1", "v2"), ("/v2/publish/é", "é", "v2"),
+        ("/v3/publish/x", nil, ""), ("/v2/publishe/x", nil, ""), ("/v22publish/x", nil, ""), ("v2/publish/x", nil, ""),
+    ])
+    func aPublishIsToldByItsFirstBytes(_ target: String, _ remainder: String?, _ version: String) {
+        let found = Route.find("POST", target)
+        #expect(found?.route == remainder.map { .publish(remainder: $0) })
+        #expect(found.map { $0.version == .v1 ? "v1" : "v2" } ?? "" == version)
     }
 }
