@@ -27,17 +27,21 @@ package struct IPAddress: Sendable, Hashable {
     package init?(shorthandIPv4 text: String) {
         // Every number of one begins with a digit: names are told apart at their first letter.
         guard let first = text.utf8.first, ASCII.isDigit(first) else { return nil }
-        let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        guard (1...4).contains(parts.count) else { return nil }
+        var rest = Array(text.utf8)[...]
         var value: UInt64 = 0
-        for (index, part) in parts.enumerated() {
-            guard let number = Self.number(Array(part)) else { return nil }
-            let isLast = index == parts.count - 1
-            let end: UInt64 = isLast ? 1 << UInt64(8 * (5 - parts.count)) : 256
-            guard number < end else { return nil }
-            value |= isLast ? number : number << UInt64(8 * (3 - index))
+        // Each number but the last is a byte; the last fills what is left.
+        for left in [3, 2, 1, 0] as [UInt64] {
+            let part = rest.prefix { $0 != UInt8(ascii: ".") }
+            let isLast = part.endIndex == rest.endIndex
+            guard let number = Self.number(part), number < (isLast ? 1 << (8 * (left + 1)) : 256) else { return nil }
+            value |= isLast ? number : number << (8 * left)
+            if isLast {
+                bytes = [value >> 24, value >> 16, value >> 8, value].map { UInt8(truncatingIfNeeded: $0) }
+                return
+            }
+            rest = rest[(part.endIndex + 1)...]
         }
-        bytes = [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: value >> $0) }
+        return nil
     }
 
     package init?(ipv6 text: String) {
@@ -66,16 +70,17 @@ package struct IPAddress: Sendable, Hashable {
         self.bytes = bytes
     }
 
-    private static func number(_ digits: [UInt8]) -> UInt64? {
-        guard !digits.isEmpty else { return nil }
+    private static func number(_ digits: ArraySlice<UInt8>) -> UInt64? {
+        guard let first = digits.first else { return nil }
         let radix: UInt64
-        let rest: ArraySlice<UInt8>
-        if digits.count > 1, digits[0] == 0x30, ASCII.lower(digits[1]) == UInt8(ascii: "x") {
-            (radix, rest) = (16, digits[2...])
-        } else if digits.count > 1, digits[0] == 0x30 {
-            (radix, rest) = (8, digits[1...])
+        var rest = digits
+        if digits.count > 1, first == UInt8(ascii: "0") {
+            rest = rest.dropFirst()
+            let isHex = rest.first.map(ASCII.lower) == UInt8(ascii: "x")
+            if isHex { rest = rest.dropFirst() }
+            radix = isHex ? 16 : 8
         } else {
-            (radix, rest) = (10, digits[...])
+            radix = 10
         }
         var value: UInt64 = 0
         for digit in rest {

@@ -18,7 +18,9 @@ final class HTTPConnection: ChannelInboundHandler {
     private enum State {
         case idle
         /// Its body so far stands in `body`: it must have one owner while it grows, or every part copies it.
-        case reading(HTTPRequestHead, limit: Int)
+        ///
+        /// - Parameter length: what its head says.
+        case reading(HTTPRequestHead, limit: Int, length: Int?)
         /// The answer is being made; nothing is read until it is written.
         case answering
         /// The answer is written but for its end, until the peer has taken most of it: the end brings the next request, and
@@ -71,8 +73,9 @@ final class HTTPConnection: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch (unwrapInboundIn(data), state) {
         case (.head(let head), .idle): begin(head, context)
-        case (.body(let part), .reading(let head, let limit)): collect(part, head: head, limit: limit, context)
-        case (.end, .reading(let head, _)): answer(head, context)
+        case (.body(let part), .reading(let head, let limit, let length)):
+            collect(part, head: head, limit: limit, length: length, context)
+        case (.end, .reading(let head, _, _)): answer(head, context)
         case (_, .lingering), (_, .answering), (_, .writing), (_, .idle), (.head, .reading): break
         }
     }
@@ -84,44 +87,27 @@ final class HTTPConnection: ChannelInboundHandler {
         isHead = head.method == .HEAD
         body = []
         let limit = settings.maxBody(head.method.rawValue, head.uri)
-        if let error = Self.faultInFraming(of: head) { return refuse(Refusal(error), context) }
-        // The parser lets lengths through that no Int holds.
-        let length = head.headers.first(name: "content-length").map { Int($0) ?? .max } ?? 0
+        let framing = RequestFraming(head)
+        if let error = framing.fault { return refuse(Refusal(error), context) }
+        let length = framing.length ?? 0
         if length > limit { return refuse(Refusal(.messageTooLarge(limit: limit)), context) }
-        let expects = head.headers.contains(name: "expect")
-        if length > Self.freeBytes || expects, let refusal = settings.admits(request(head)) {
+        if length > Self.freeBytes || framing.expectation != nil, let refusal = settings.admits(request(head)) {
             return refuse(refusal, context)
         }
-        if head.headers.first(name: "expect").map({ ASCII.equalIgnoringCase($0, "100-continue") }) == true {
+        if framing.expectation.map({ ASCII.equalIgnoringCase($0, "100-continue") }) == true {
             let goOn = HTTPResponseHead(version: head.version, status: .continue)
             context.writeAndFlush(wrapOutboundOut(.head(goOn)), promise: nil)
         }
-        state = .reading(head, limit: limit)
+        state = .reading(head, limit: limit, length: framing.length)
         startBodyTimer(context)
-    }
-
-    /// What would let this server and a proxy before it read one request in two ways (RFC 9112 §3.2 and §6.1).
-    private static func faultInFraming(of head: HTTPRequestHead) -> RequestError? {
-        let hosts = head.headers["host"]
-        let isModern = head.version != .http1_0 && head.version != .http0_9
-        let hostIsFine = hosts.first.map { host in
-            host.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F && !"/?#@\\".utf8.contains($0) }
-        }
-        guard hosts.count <= 1, hostIsFine ?? !isModern else {
-            return .badRequest("malformed HTTP request: exactly one valid Host header is needed")
-        }
-        let codings = head.headers["transfer-encoding"]
-        guard let coding = codings.first else { return nil }
-        guard codings.count == 1, ASCII.equalIgnoringCase(coding, "chunked") else {
-            return RequestError(status: 501, text: "transfer coding not supported: only chunked")
-        }
-        return isModern ? nil : .badRequest("malformed HTTP request: HTTP/1.0 has no transfer codings")
     }
 
     /// Bytes of a body that are collected before the caller has shown a token, and that are counted with nobody else's.
     private static let freeBytes = 4 << 10
 
-    private func collect(_ part: ByteBuffer, head: HTTPRequestHead, limit: Int, _ context: ChannelHandlerContext) {
+    private func collect(
+        _ part: ByteBuffer, head: HTTPRequestHead, limit: Int, length: Int?, _ context: ChannelHandlerContext
+    ) {
         let before = body.count
         let size = before + part.readableBytes
         guard size <= limit else { return refuse(Refusal(.messageTooLarge(limit: limit)), context) }
@@ -135,9 +121,7 @@ final class HTTPConnection: ChannelInboundHandler {
             charged = size
         }
         // A caller that has shown a token and says how much will come has the room for it at once.
-        if before == 0, let length = head.headers.first(name: "content-length").flatMap({ Int($0) }) {
-            body.reserveCapacity(min(length, limit))
-        }
+        if before == 0, let length { body.reserveCapacity(min(length, limit)) }
         body.append(contentsOf: part.readableBytesView)
         if size / settings.bodyStep > before / settings.bodyStep { startBodyTimer(context) }
     }
