@@ -31,7 +31,8 @@
 --            log:<n> history:<n> aside sequence counts idle clock; with a claim also again:<lane> active:<node> share:<node>
 --            held:<lane>; publishes wake
 --
--- Sent again after a lost reply it finds its own ids, living or ended, and changes nothing.
+-- Sent again after a lost reply it finds its own ids, living or ended, and changes nothing. It must come without its claim then,
+-- which would take more: what that took is asked of `claim` under its number.
 
 local now = clock()
 if not now then return clock_refusal() end

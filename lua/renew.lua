@@ -5,8 +5,8 @@
 --   ARGV[1]  now, ms
 --   ARGV[2]  node
 --   ARGV[3]  the node is believed alive until, ms
---   ARGV[4]  "extend": only that; or the number of the last claim whose reply was read: then what the node holds by
---            that claim or an earlier one, and is not named below, goes back to the front of its lane
+--   ARGV[4]  "extend": only that; or the number of the last claim before the first whose reply was not read: then what the
+--            node holds by that claim or an earlier one, and is not named below, goes back to the front of its lane
 --   ARGV[5…] ids the node knows: those whose settle reply it has not read
 --
 --   returns  {"ok", next, open, given back}: the earliest due time in ms or "", lanes in the ring, ids given back

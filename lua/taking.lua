@@ -10,8 +10,8 @@ end
 
 local large_body = 16384
 
--- What a claim gives: answers `resend`, which finds what a claim of this number took before, and `give`. Both answer
--- {"ok", round, capped, message ...} as `claim` does.
+-- What a claim gives: answers `resend`, which finds what a claim of this number took before (nil: nothing),
+-- and `give`. Both answer {"ok", round, capped, message ...} as `claim` does; `give` may answer an error.
 --
 -- ARGV from `at` on: capacity, share, messages, bytes, entries of one lane and lanes at most, as `claim` has them.
 -- unwritten: messages this call has made, whose records it has yet to write (`create`), by their ids; or nil. They are answered

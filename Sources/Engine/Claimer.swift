@@ -1,4 +1,4 @@
-/// Takes messages for this node: one claim outstanding, numbered, sent again under its number until answered.
+/// Takes messages for this node by numbered claims, each sent again under its number until answered.
 
 import Domain
 import Logging
@@ -41,7 +41,7 @@ package final class Claimer: Sendable {
         (self.scripts, self.node, self.settings, self.held) = (scripts, node, settings, held)
     }
 
-    /// One claim, answered. Throws what `RedisError` says where it was not; the next call sends it again.
+    /// One claim, answered. Throws what `RedisError` says where it was not; the next call sends again what may have been applied.
     ///
     /// - `follows`: a call that left it to this claim to wake who sleeps (`NextClaim`).
     package func claim(round: String, follows: Bool = false) async throws(RedisError) -> Claim {
@@ -101,6 +101,7 @@ package final class Claimer: Sendable {
     func read(
         _ reply: RedisValue?, of carried: CarriedClaim, sent: (_ id: String, _ place: String) -> ClaimedMessage?
     ) -> Claim? {
+        if case .error(let text)? = reply { scripts.logger.error("the claim of a publish failed: \(text)") }
         guard let reply = reply?.array, let first = reply.first?.string, first == "ok" || first == "expired" else {
             lose(carried.begun)
             return nil
@@ -124,7 +125,10 @@ package final class Claimer: Sendable {
     }
 
     /// Whether anything may be claimed, by what is in flight here.
-    var hasRoom: Bool { held.bytes < settings.maxInFlightBytes }
+    var hasRoom: Bool { held.hasRoom(limit: settings.maxInFlightBytes) }
+
+    /// Whether the next claim is one that goes again.
+    var hasUnanswered: Bool { unanswered.withLock { !$0.isEmpty } }
 
     private func read(
         _ reply: [RedisValue], _ sent: (_ id: String, _ place: String) -> ClaimedMessage? = { _, _ in nil }

@@ -136,18 +136,25 @@ package final class Deliverer: Sendable {
         while !isDraining, !Task.isCancelled {
             beat()
             let claim: Claim
+            // What goes again is no claim that a call left anything to.
+            let isSentAgain = claimer.hasUnanswered
             do {
                 claim = try await claimer.claim(round: round, follows: follows)
             } catch {
                 return .failed(error)
             }
-            follows = false
+            if !isSentAgain { follows = false }
             if claim.expired {
                 await renew()
                 return .failed(.notSent("the node's lease has ended"))
             }
             begin(claim.messages)
             capped = capped || claim.capped
+            if claimer.hasUnanswered || isSentAgain && follows {
+                // Nobody else asks for what such a claim took, whatever this one says of the ring.
+                round = ""
+                continue
+            }
             switch claim.round {
             case .done: return capped ? .blocked : .quiet
             case .full: return .blocked

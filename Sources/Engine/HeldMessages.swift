@@ -15,6 +15,7 @@ package final class HeldMessages: Sendable {
         var claims: [Int64: Int] = [:]
         var claimedBytes = 0
 
+        func room(_ limit: Int) -> Int { limit - bytes - claimedBytes }
         mutating func end(_ claim: Int64) { claimedBytes -= claims.removeValue(forKey: claim) ?? 0 }
     }
 
@@ -29,7 +30,7 @@ package final class HeldMessages: Sendable {
     ///   - most: bytes it may bring, where there is room for so many.
     package func beginClaim(limit: Int, most: Int) -> BegunClaim? {
         state.withLock { state in
-            let room = limit - state.bytes - state.claimedBytes
+            let room = state.room(limit)
             guard room > 0 else { return nil }
             let bytes = min(room, most)
             state.lastClaim += 1
@@ -38,6 +39,9 @@ package final class HeldMessages: Sendable {
             return BegunClaim(number: state.lastClaim, bytes: bytes)
         }
     }
+
+    /// Whether a claim could begin.
+    package func hasRoom(limit: Int) -> Bool { state.withLock { $0.room(limit) > 0 } }
 
     /// That claim took nothing and never will.
     package func abandonClaim(_ number: Int64) { state.withLock { $0.end(number) } }

@@ -54,6 +54,40 @@ import Testing
         await redis.close()
     }
 
+    /// Story: the answers of two publishes were lost at once, the first of which had brought nothing. Its claim was sent again, found
+    /// nothing and said that the node may sleep; what the second had brought was delivered by nobody.
+    @Test(.timeLimit(.minutes(1))) func ofTwoLostAnswersBothAreAskedFor() async throws {
+        let redis = try TestRedis()
+        let lossy = LossyRedis(redis.client, Scripts.publish)
+        let store = try await Self.store(lossy, redis)
+        try await Self.teach(redis)
+        var first = Self.item(store)
+        first.entries[0].dedup = "d"
+        let sink = Sink()
+        let node = RunningNode(store, redis) { delivery in
+            sink.receive(delivery)
+            return .response(status: 200)
+        }
+        _ = try await store.publish(first)
+        await sink.wait(for: 1)
+        try await Self.sleeps(redis)
+        lossy.lose(2)
+        var again = Self.item(store)
+        again.entries[0].dedup = "d"
+        let others = (0..<24).map { Self.item(store, "http://a.test/\($0)") }
+        let (answers, answer) = AsyncStream.makeStream(of: Bool.self)
+        store.publish(again) { answer.yield((try? $0.get()) != nil) }
+        while lossy.lost < 1 { await Task.yield() }
+        for item in others { store.publish(item) { answer.yield((try? $0.get()) != nil) } }
+        for await isStored in answers.prefix(25) { #expect(isStored) }
+        await sink.wait(for: 25)
+        await node.stop()
+        #expect(sink.seen.count == 25)
+        #expect(try await redis.audit() == [])
+        #expect(try await redis.send("ZCARD", "roost:{0}:messages").int64 == 0)
+        await redis.close()
+    }
+
     /// What a publish stores its node delivers without having asked for it, and nobody is woken.
     @Test(.timeLimit(.minutes(1))) func aPublishBringsWhatItStores() async throws {
         let redis = try TestRedis()
