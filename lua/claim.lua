@@ -27,7 +27,8 @@
 --            {"expired"}: the node's lease has ended or was never taken; renew first
 --            {"clock", last}
 --   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> gate:<lane> held:<lane> open reopen idle
---            log log:<n> history:<n> sequence counts clock aside; publishes wake
+--            log log:<n> history:<n> sequence counts clock aside; for a message whose record can't be used also messages ended
+--            states:<id> waits:<id> body:<hash>; publishes wake
 --
 -- It never fails on data: a lane without a stream leaves the ring, an entry without a readable record is removed
 -- and set aside. A resent claim answers what its number took before.

@@ -53,10 +53,10 @@ local function write_plain(state, event, message, request, lane, due, place, cre
   end
 end
 
--- Creates a message. content: {text, shared, logged}: the body is stored with the message, or, where `shared` is not "",
+-- Creates a message. content: {text, shared, logged, unwritten}: the body is stored with the message, or, where `shared` is not "",
 -- once for all that name it; the first `logged` bytes of it go to the log. Without text the record has its body already.
+-- In `unwritten`, where there is one, the record of a plain message that is in its lane is kept by its id instead of being written.
 -- gate: "" or "<queue or /> <flow or #> <parallelism> <rate> <period> <name of the flow key>": neither stands in a name.
--- unwritten: where the record of a plain message that is in its lane goes (content.unwritten, by id) instead of being written.
 -- message: the key of its record, where the caller has it at hand.
 local function create(id, lane, due, request, gate, content, now, message)
   local queue, flow, place

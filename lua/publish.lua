@@ -28,8 +28,7 @@
 --            where it failed, which changes nothing for the items
 --            {"clock", last}: the caller's now lies behind
 --   writes   message:<id> messages due lane:<lane> open reopen gate:<lane> queues flows body:<hash> dedup:<hash> ended log
---            log:<n> history:<n> aside sequence counts idle clock; with a claim also again:<lane> active:<node> share:<node>
---            held:<lane>; publishes wake
+--            log:<n> history:<n> aside sequence counts idle clock; with a claim also what `claim` writes; publishes wake
 --
 -- Sent again after a lost reply it finds its own ids, living or ended, and changes nothing. It must come without its claim then,
 -- which would take more: what that took is asked of `claim` under its number.
@@ -142,7 +141,7 @@ local fine, problem = pcall(function()
   for _ = 1, tonumber(ARGV[5]) do store() end
 end)
 
--- Answers what `claim` would.
+-- Answers what a new claim would.
 local function claim()
   if not is_alive(node, now) then return { 'expired' } end
   open_touched(now)
@@ -158,7 +157,7 @@ if node then
     if not claimed then given = redis.error_reply(problem_text(given)) end
     answer[#answer + 1] = given
   end
-  -- Those the node had no room for.
+  -- Those the node was not given.
   for _, record in pairs(plain.unwritten) do write_plain('waiting', nil, unpack(record)) end
   if not given or given[1] ~= 'ok' then
     is_claimed_next = false

@@ -22,7 +22,7 @@ package struct Claim: Sendable {
     package var expired = false
 }
 
-/// What its loop claims goes one by one; beside that, publishes carry claims of their own (`carried`).
+/// What its loop claims goes one by one; beside that, publishes carry claims of their own (`carry`).
 package final class Claimer: Sendable {
     /// A gated lane with one message each costs Redis some 70 us: a call stays within a few milliseconds.
     static let mostMessages = 64
@@ -48,18 +48,16 @@ package final class Claimer: Sendable {
         let lost = unanswered.withLock { $0.first }
         guard let begun = lost ?? begin() else { return Claim(round: .full) }
         let how = lost != nil ? "resent" : follows ? "follows" : ""
+        // One that goes again may have taken something when it went before.
+        func forget() { if lost == nil { held.abandonClaim(begun.number) } }
         let reply: [RedisValue]
         do {
             reply = try await scripts.once(
                 Scripts.claim,
                 [.text(node), .integer(begun.number), .text(how)] + limits(begun) + [.text(round)])
         } catch {
-            if case .notSent = error {
-                if lost == nil { held.abandonClaim(begun.number) }
-            } else {
-                // A script that failed halfway has taken messages, too.
-                lose(begun)
-            }
+            // A script that failed halfway has taken messages, too.
+            if case .notSent = error { forget() } else { lose(begun) }
             throw error
         }
         switch reply.first?.string {
@@ -69,10 +67,10 @@ package final class Claimer: Sendable {
             held.add(claim.messages, ofClaim: begun.number)
             return claim
         case "expired":
-            if lost == nil { held.abandonClaim(begun.number) }
+            forget()
             return Claim(expired: true)
         default:
-            if lost == nil { held.abandonClaim(begun.number) }
+            forget()
             throw .notSent("the node's clock lies behind Redis's")
         }
     }
@@ -87,7 +85,7 @@ package final class Claimer: Sendable {
 
     /// A claim for a call that is about to be sent; nil where there is no room for what it may bring. Its reply, or that there is
     /// none, must be told (`read`).
-    func carried(for taker: any ClaimTaker) -> CarriedClaim? {
+    func carry(for taker: any ClaimTaker) -> CarriedClaim? {
         begin().map {
             CarriedClaim(begun: $0, arguments: [.text(node), .integer($0.number)] + limits($0), taker: taker)
         }

@@ -136,25 +136,21 @@ package final class Deliverer: Sendable {
         while !isDraining, !Task.isCancelled {
             beat()
             let claim: Claim
-            // What goes again is no claim that a call left anything to.
             let isSentAgain = claimer.hasUnanswered
             do {
                 claim = try await claimer.claim(round: round, follows: follows)
             } catch {
                 return .failed(error)
             }
-            if !isSentAgain { follows = false }
             if claim.expired {
                 await renew()
                 return .failed(.notSent("the node's lease has ended"))
             }
             begin(claim.messages)
             capped = capped || claim.capped
-            if claimer.hasUnanswered || isSentAgain && follows {
-                // Nobody else asks for what such a claim took, whatever this one says of the ring.
-                round = ""
-                continue
-            }
+            // Such a one tells what it took; what others took that were lost with it, and what is left, is still to be asked for.
+            if isSentAgain { continue }
+            follows = false
             switch claim.round {
             case .done: return capped ? .blocked : .quiet
             case .full: return .blocked
@@ -302,14 +298,14 @@ extension Deliverer: ClaimTaker {
 
     /// Only while the loop sleeps because nothing was left: what is left it claims itself, lane by lane.
     func carry() -> CarriedClaim? {
-        guard !isDraining, sleepsFor.withLock({ $0 == .quiet }), let claim = claimer.carried(for: self)
+        guard !isDraining, sleepsFor.withLock({ $0 == .quiet }), let claim = claimer.carry(for: self)
         else { return nil }
         // Whoever waits for the end of all attempts waits for those that it brings.
         attempts.withLock { $0.count += 1 }
         return claim
     }
 
-    func carried(
+    func answered(
         _ carried: CarriedClaim, _ reply: RedisValue?, sent: (_ id: String, _ place: String) -> ClaimedMessage?
     ) {
         let claim = claimer.read(reply, of: carried, sent: sent)

@@ -13,10 +13,8 @@ package final class HeldMessages: Sendable {
         var lastClaim: Int64 = 0
         /// Bytes that claims may bring whose replies were not read, by their numbers.
         var claims: [Int64: Int] = [:]
-        var claimedBytes = 0
 
-        func room(_ limit: Int) -> Int { limit - bytes - claimedBytes }
-        mutating func end(_ claim: Int64) { claimedBytes -= claims.removeValue(forKey: claim) ?? 0 }
+        func room(_ limit: Int) -> Int { limit - bytes - claims.values.reduce(0, +) }
     }
 
     private let state = Mutex(State())
@@ -35,7 +33,6 @@ package final class HeldMessages: Sendable {
             let bytes = min(room, most)
             state.lastClaim += 1
             state.claims[state.lastClaim] = bytes
-            state.claimedBytes += bytes
             return BegunClaim(number: state.lastClaim, bytes: bytes)
         }
     }
@@ -44,7 +41,7 @@ package final class HeldMessages: Sendable {
     package func hasRoom(limit: Int) -> Bool { state.withLock { $0.room(limit) > 0 } }
 
     /// That claim took nothing and never will.
-    package func abandonClaim(_ number: Int64) { state.withLock { $0.end(number) } }
+    package func abandonClaim(_ number: Int64) { state.withLock { $0.claims[number] = nil } }
 
     /// What the reply of a claim brought.
     package func add(_ claimed: [ClaimedMessage], ofClaim number: Int64) {
@@ -53,7 +50,7 @@ package final class HeldMessages: Sendable {
                 let size = message.size
                 state.bytes += size - (state.held.updateValue((message.place, size), forKey: message.id)?.size ?? 0)
             }
-            state.end(number)
+            state.claims[number] = nil
         }
     }
 

@@ -32,7 +32,7 @@ final class NextClaim: Sendable {
     func comes() -> Bool { taker?.claimNext() ?? false }
 
     /// A claim for the call that is about to be sent.
-    func carried() -> CarriedClaim? { taker?.carry() }
+    func carry() -> CarriedClaim? { taker?.carry() }
 }
 
 /// Whose claims they are.
@@ -43,7 +43,7 @@ protocol ClaimTaker: AnyObject, Sendable {
     /// - Parameters:
     ///   - reply: nil where nothing is known of what became of the call.
     ///   - sent: see `Claimer.messages`.
-    func carried(_ claim: CarriedClaim, _ reply: RedisValue?, sent: (_ id: String, _ place: String) -> ClaimedMessage?)
+    func answered(_ claim: CarriedClaim, _ reply: RedisValue?, sent: (_ id: String, _ place: String) -> ClaimedMessage?)
 }
 
 /// A claim that goes to Redis in a call that stores messages.
@@ -60,6 +60,6 @@ final class CarriedClaim: Sendable {
 
     /// Must be called, whatever becomes of the call; what is told first stands.
     func answered(_ reply: RedisValue?, sent: (_ id: String, _ place: String) -> ClaimedMessage? = { _, _ in nil }) {
-        if !isAnswered.exchange(true, ordering: .relaxed) { taker.carried(self, reply, sent: sent) }
+        if !isAnswered.exchange(true, ordering: .relaxed) { taker.answered(self, reply, sent: sent) }
     }
 }

@@ -174,7 +174,7 @@ final class Publisher: Sendable {
     private func store(_ batch: [Waiting], _ deadline: ContinuousClock.Instant) {
         let now = scripts.clock.now
         let isDue = batch.contains { $0.item.entries.contains { $0.due <= now } }
-        let carried = isDue ? scripts.nextClaim.carried() : nil
+        let carried = isDue ? scripts.nextClaim.carry() : nil
         scripts.untilAnswered(
             Scripts.publish, arguments(batch), carrying: carried, deadline: deadline,
             lost: { carried?.answered(nil) }

@@ -43,8 +43,3 @@ package final class LossyRedis: RedisCommands {
         }
     }
 }
-
-private func exchange<Value>(_ value: inout Value, with new: Value) -> Value {
-    defer { value = new }
-    return value
-}

@@ -52,8 +52,13 @@ package final class TestRedis: Sendable {
     }
 
     /// A store over this Redis, with a clock that stands still where one is given.
-    package func store(clock: NodeClock = NodeClock(), settings: StoreSettings = StoreSettings()) -> Store {
-        Store(redis: client, clock: clock, settings: settings, logger: Self.quiet, metrics: EngineMetrics())
+    /// - Parameter commands: what it sends them to, where that is not the client itself.
+    package func store(
+        over commands: (any RedisCommands)? = nil, clock: NodeClock = NodeClock(),
+        settings: StoreSettings = StoreSettings()
+    ) -> Store {
+        Store(
+            redis: commands ?? client, clock: clock, settings: settings, logger: Self.quiet, metrics: EngineMetrics())
     }
 
     package func close() async {

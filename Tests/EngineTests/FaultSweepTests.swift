@@ -12,9 +12,7 @@ import Testing
     private func sweep(_ fault: FaultyRedis.Fault, _ number: Int, _ redis: TestRedis) async throws -> Bool {
         try await redis.send("FLUSHALL")
         let faulty = FaultyRedis(redis.client, fault: fault, atCall: number)
-        let store = Store(
-            redis: faulty, clock: NodeClock(), settings: StoreSettings(), logger: TestRedis.quiet,
-            metrics: EngineMetrics())
+        let store = redis.store(over: faulty)
         try await store.clock.sync(over: redis.client)
         let sink = Sink()
         let node = RunningNode(store, redis) { delivery in

@@ -23,11 +23,14 @@ import Testing
     }
 
     /// A node over a Redis of its own whose destinations take everything.
-    private static func deliveringNode(
-        _ settings: EngineSettings = EngineSettings()
+    ///
+    /// - Parameter over: what the store sends its commands to.
+    static func deliveringNode(
+        _ settings: EngineSettings = EngineSettings(),
+        over commands: (TestRedis) async throws -> any RedisCommands = { $0.client }
     ) async throws -> (TestRedis, Store, Sink, RunningNode) {
         let redis = try TestRedis()
-        let store = redis.store()
+        let store = redis.store(over: try await commands(redis))
         try await store.clock.sync(over: redis.client)
         let sink = Sink()
         let node = RunningNode(store, redis, settings) { delivery in
@@ -35,6 +38,11 @@ import Testing
             return .response(status: 200)
         }
         return (redis, store, sink, node)
+    }
+
+    /// Returns when the claim before has found nothing more: the node sleeps, or is about to.
+    static func sleeps(_ redis: TestRedis) async throws {
+        while try await redis.send("EXISTS", "roost:{0}:idle").int64 != 1 { await Task.yield() }
     }
 
     @Test func publishDeliverRetryAndCallBack() async throws {
@@ -90,8 +98,7 @@ import Testing
     @Test func theNextClaimGoesWithWhatOpensALane() async throws {
         let (redis, store, sink, node) = try await Self.deliveringNode()
         for number in 1...20 {
-            // The claim before has found nothing more, so the node sleeps, or is about to.
-            while try await redis.send("EXISTS", "roost:{0}:idle").int64 != 1 { await Task.yield() }
+            try await Self.sleeps(redis)
             let delay: Int64 = number % 2 == 0 ? 0 : 20
             _ = try await store.publish(
                 Self.item(Self.record("http://a.test/"), due: store.clock.now.adding(milliseconds: delay)))
@@ -112,7 +119,7 @@ import Testing
         var settings = EngineSettings()
         settings.lease = .seconds(100_000)
         let (redis, store, sink, node) = try await Self.deliveringNode(settings)
-        while try await redis.send("EXISTS", "roost:{0}:idle").int64 != 1 { await Task.yield() }
+        try await Self.sleeps(redis)
         _ = try await store.publish(
             Self.item(Self.record("http://a.test/"), due: store.clock.now.adding(milliseconds: 200)))
         let other = RedisClient(url: redis.server.url, loop: redis.loop, logger: TestRedis.quiet)

@@ -26,8 +26,7 @@ import Testing
             // Others come while the first call is on its way, and have all the time they need.
             for _ in 0..<100 { _ = try? await redis.send("PING") }
         }
-        let store = Store(
-            redis: late, clock: clock, settings: StoreSettings(), logger: TestRedis.quiet, metrics: EngineMetrics())
+        let store = redis.store(over: late, clock: clock)
         async let first = store.publish(many)
         async let second = store.publish(others)
         let results = try await first + second
@@ -48,8 +47,7 @@ import Testing
         let clock = NodeClock()
         try await clock.sync(over: redis.client)
         let slow = SlowRedis(redis.client, Scripts.publish)
-        let store = Store(
-            redis: slow, clock: clock, settings: StoreSettings(), logger: TestRedis.quiet, metrics: EngineMetrics())
+        let store = redis.store(over: slow, clock: clock)
         let all = items(26, queue: "q", now: clock.now)
         // Loads the script.
         _ = try await redis.store().publish(items(1, queue: "other", now: clock.now))

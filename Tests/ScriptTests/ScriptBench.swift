@@ -35,13 +35,17 @@ final class ScriptBench {
     /// A publish that takes a claim of a node along: what it answers for its message, and for the claim.
     func publish(
         _ id: String, due: Int64? = nil, lane: String = "host:a", gate: String = "", carrying number: Int,
-        of node: String,
-        capacity: Int = 100, most: Int = 128, lanes: Int = 256
+        of node: String, capacity: Int = 100, most: Int = 128
     ) async throws -> (status: String?, claim: [RedisValue]) {
-        let limits = ["\(capacity)", "1", "\(most)", "4000000", "16", "\(lanes)"]
         let answer = try await run(
-            Scripts.publish, item(id, due: due, lane: lane, gate: gate) + [node, "\(number)"] + limits)
+            Scripts.publish,
+            item(id, due: due, lane: lane, gate: gate) + [node, "\(number)"] + limits(capacity: capacity, most: most))
         return (answer.count > 1 ? answer[1].string : nil, answer.last?.array ?? [])
+    }
+
+    /// Of a claim, from the capacity to the lanes to look at.
+    private func limits(capacity: Int = 100, most: Int) -> [String] {
+        ["\(capacity)", "1", "\(most)", "4000000", "16", "256"]
     }
 
     private func item(_ id: String, due: Int64?, lane: String, gate: String, dedup: String = "") -> [String] {
@@ -58,9 +62,8 @@ final class ScriptBench {
     func claim(
         _ node: String, _ number: Int, resent: Bool = false, follows: Bool = false, most: Int = 128
     ) async throws -> [(id: String, place: String)] {
-        let reply = try await run(
-            Scripts.claim, node, "\(number)", resent ? "resent" : follows ? "follows" : "", "100", "1", "\(most)",
-            "4000000", "16", "256", "")
+        let how = resent ? "resent" : follows ? "follows" : ""
+        let reply = try await run(Scripts.claim, [node, "\(number)", how] + limits(most: most) + [""])
         return reply.dropFirst(3).compactMap { $0.array }.map { ($0[0].string ?? "", $0[1].string ?? "") }
     }
 

@@ -25,7 +25,7 @@ recorded = json.loads(file.read_text()) if file.exists() else {}
 def source(name):
     """Composed as the binary does it (Sources/Engine/Scripts.swift)."""
     first, rest = (words.lua / (name + ".lua")).read_text().split("\n", 1)
-    parts = ["prelude", "log", "messages"] + ["taking"] * (name != "settle")
+    parts = ["prelude", "log", "messages"] + (["taking"] if name != "settle" else [])
     return first + "\n" + "".join((words.lua / (part + ".lua")).read_text() for part in parts) + rest
 
 
