@@ -23,7 +23,7 @@ for i = 3, #ARGV do
   if cancel_waiting(id, now) then
     cancelled = cancelled + 1
   else
-    local record = redis.call('HMGET', key('message', id), 'state', 'created', 'event')
+    local record = redis.pcall('HMGET', key('message', id), 'state', 'created', 'event')
     if record[1] == 'active' then
       local ref = log(id, 'CANCEL_REQUESTED', record[2], record[3] or record[2], '', '', now)
       redis.call('HSET', key('message', id), 'state', 'cancelling')

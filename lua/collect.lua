@@ -28,7 +28,7 @@ end
 
 for _, id in ipairs(older_than('finished', ARGV[2])) do
   local message = key('message', id)
-  local record = redis.call('HMGET', message, 'shared', 'size')
+  local record = redis.pcall('HMGET', message, 'shared', 'size')
   release_body(record[1])
   redis.call('DEL', message)
   redis.call('HINCRBY', key('counts'), 'finishedBytes', -tonumber(record[2] or '0'))

@@ -52,11 +52,12 @@ for i = 1, total do
   end
   local r, size = nil, 0
   if dead then
-    r = redis.call('HMGET', key('dead', member), 'message', 'state', 'request', 'status', 'shared')
-    size = redis.call('HSTRLEN', key('dead', member), 'body') + redis.call('HSTRLEN', key('dead', member), 'responseBody')
+    r = redis.pcall('HMGET', key('dead', member), 'message', 'state', 'request', 'status', 'shared')
+    size = r.err and 0
+      or redis.call('HSTRLEN', key('dead', member), 'body') + redis.call('HSTRLEN', key('dead', member), 'responseBody')
     if r[5] then size = size + redis.call('HSTRLEN', key('body', r[5]), 'text') end
   else
-    r = redis.call('HMGET', key('message', member), 'place', 'state', 'request', 'retried')
+    r = redis.pcall('HMGET', key('message', member), 'place', 'state', 'request', 'retried')
     r[1] = member
   end
   bytes = bytes + #(r[3] or '')

@@ -13,7 +13,7 @@
 local all = segments()
 local ref = ARGV[3]
 if ref == '' then
-  local living = redis.call('HMGET', key('message', ARGV[2]), 'created', 'event')
+  local living = redis.pcall('HMGET', key('message', ARGV[2]), 'created', 'event')
   ref = living[2] or living[1]
   -- One that has ended: its last event tells, wherever the segments stand by now.
   for i = #all, 1, -1 do

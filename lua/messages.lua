@@ -139,7 +139,7 @@ end
 -- Removes a dead letter; answers whether it was there.
 local function drop_dead(dlq_id)
   if redis.call('ZREM', key('dead'), dlq_id) == 0 then return false end
-  release_body(redis.call('HGET', key('dead', dlq_id), 'shared'))
+  release_body(redis.pcall('HMGET', key('dead', dlq_id), 'shared')[1])
   redis.call('DEL', key('dead', dlq_id))
   return true
 end
@@ -205,9 +205,10 @@ local function forget(id, now, before)
 end
 
 -- The end of a message whose record can't be used any more: what is known of it is given back, so that nothing waits
--- for it for ever.
+-- for it for ever. A key of another type is not ours, and stays.
 local function give_up(id, lane, now)
-  if redis.call('EXISTS', key('message', id)) == 1 then return forget(id, now) end
+  if redis.call('TYPE', key('message', id)).ok == 'hash' then return forget(id, now) end
+  defer('ZREM', key('messages'), id)
   if not is_gated(lane) then return end
   redis.call('HINCRBY', key('gate', lane), 'messages', -1)
   redis.call('SREM', key('held', lane), id)
@@ -234,7 +235,7 @@ end
 
 -- Ends a message that waits, wherever it does; false where there is none that waits.
 local function cancel_waiting(id, now)
-  local record = redis.call('HMGET', key('message', id), 'state', 'place', 'created', 'event')
+  local record = redis.pcall('HMGET', key('message', id), 'state', 'place', 'created', 'event')
   if record[1] ~= 'waiting' then return false end
   local stream, lane, entry
   if record[2] then stream, lane, entry = read_place(record[2]) end
@@ -278,7 +279,8 @@ local function give_back(node, id, held, reclaimed, now)
   drop_held(node, id, lane)
   if not remove_entry(stream, lane, entry, true) then return false end
   local message = key('message', id)
-  local record = redis.call('HMGET', message, 'state', 'due')
+  -- A key of another type has neither.
+  local record = redis.pcall('HMGET', message, 'state', 'due')
   if record[1] == 'cancelling' then
     forget(id, now)
   elseif record[1] then

@@ -128,8 +128,14 @@ end
 -- One wake-up for all who sleep: `idle` is set by a node that found nothing, so a busy system publishes nothing. Neither does
 -- a caller who claims next: that claim finds what was opened here, and wakes the others where it leaves something of it.
 local is_claimed_next = string.find(ARGV[1], 'claims', 1, true)
+-- Whether a wake-up was left to that claim.
+local is_wake_left = false
 local function wake()
-  if not is_claimed_next and redis.call('DEL', key('idle')) == 1 then tell('open') end
+  if is_claimed_next then
+    is_wake_left = true
+  elseif redis.call('DEL', key('idle')) == 1 then
+    tell('open')
+  end
 end
 
 -- What stands in the streams of a lane kind ("entries") and what of it nodes hold ("held"), for metrics: summed up during

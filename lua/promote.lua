@@ -25,7 +25,7 @@ for _, id in ipairs(ids) do
     redis.call('HSET', message, 'place', enter(id, r[1], r[3], r[4], r[2]))
   else
     set_aside('due ' .. id .. ': no readable record')
-    if redis.call('EXISTS', message) == 0 then redis.call('ZREM', key('messages'), id) end
+    if redis.call('TYPE', message).ok ~= 'hash' then redis.call('ZREM', key('messages'), id) end
   end
 end
 local lanes = redis.call('ZRANGE', key('reopen'), '-inf', text(now), 'BYSCORE', 'LIMIT', 0, tonumber(ARGV[2]))

@@ -50,7 +50,7 @@ local function shed_finished()
   for i = 1, #oldest, 2 do
     local id, time = oldest[i], tonumber(oldest[i + 1])
     if time > now - keep_ms and total - shed <= keep_bytes then break end
-    local record = redis.call('HMGET', key('message', id), 'size', 'shared')
+    local record = redis.pcall('HMGET', key('message', id), 'size', 'shared')
     release_body(record[2])
     shed = shed + tonumber(record[1] or '0')
     keys[#keys + 1] = key('message', id)
@@ -80,12 +80,12 @@ end
 -- What an attempt's end must know of its message: {state, created, event, schedule, source, queue, flow, sourceQueue}, nil or
 -- false for what it has not; created and event are the refs of its first and last event in the log. In a lane without a
 -- gate no message has a queue or a flow key, and few are a queue's callbacks: a field that is asked for costs as much when it
--- is not there.
+-- is not there. A key of another type has none.
 local function fetch(message, lane)
   if is_gated(lane) then
-    return redis.call('HMGET', message, 'state', 'created', 'event', 'schedule', 'source', 'queue', 'flow', 'sourceQueue')
+    return redis.pcall('HMGET', message, 'state', 'created', 'event', 'schedule', 'source', 'queue', 'flow', 'sourceQueue')
   end
-  local r = redis.call('HMGET', message, 'state', 'created', 'event', 'schedule', 'source')
+  local r = redis.pcall('HMGET', message, 'state', 'created', 'event', 'schedule', 'source')
   if r[5] then r[8] = redis.call('HGET', message, 'sourceQueue') end
   return r
 end

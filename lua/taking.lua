@@ -89,7 +89,11 @@ local function giving(node, number, at, now, unwritten)
     if not loaded then
       remove_entry(stream, lane, entry, true)
       set_aside(stream .. ' ' .. entry .. ' ' .. tostring(id) .. ': no readable record')
-      if id then give_up(id, lane, now) end
+      if id then
+        -- What else is wrong with it must not keep those behind it.
+        local fine, problem = pcall(give_up, id, lane, now)
+        if not fine then set_aside('give up ' .. id .. ': ' .. problem_text(problem)) end
+      end
       moves = moves + 1
       return false
     end
@@ -213,7 +217,8 @@ local function giving(node, number, at, now, unwritten)
     local again, fresh = again_stream(lane), lane_stream(lane)
     local again_left = waiting(again)
     local fresh_left, last = waiting(fresh)
-    local slots = gate.parallelism == 0 and math.huge or gate.parallelism - redis.call('SCARD', key('held', lane))
+    local function free_slots() return gate.parallelism == 0 and math.huge or gate.parallelism - redis.call('SCARD', key('held', lane)) end
+    local slots = free_slots()
     local held = tonumber(redis.call('HGET', share_key, lane) or '0')
     local before, verdict = held, 'left'
     for _ = 1, quantum do
@@ -242,6 +247,8 @@ local function giving(node, number, at, now, unwritten)
         slots = slots - redis.call('SADD', key('held', lane), id)
         if not queue then count_start(lane, gate) end
         held = held + 1
+      else
+        slots = free_slots()
       end
     end
     note_share(lane, held - before)
@@ -284,6 +291,8 @@ local function giving(node, number, at, now, unwritten)
   -- round: as `claim` has it. wakes: who sleeps is told of what is left; sleeps: the node will, where nothing is.
   local function give(round, wakes, sleeps)
     round = tonumber(round) or next_number()
+    -- What was opened before stands in this round; what is opened from here on, in none.
+    is_wake_left = false
     looked, left = 0, {}
     lanes = redis.call('ZRANGE', open, '-inf', text(round), 'BYSCORE', 'LIMIT', '0', text(most_lanes))
     -- What it took before it failed is this node's, and a resent claim answers it.
@@ -291,7 +300,7 @@ local function giving(node, number, at, now, unwritten)
     -- A gate may have closed behind the last that went through.
     for _, lane in ipairs(left) do touch(lane) end
     finish(now)
-    local is_full, is_left = in_flight >= capacity, #left > 0 or looked < #lanes or moved
+    local is_full, is_left = in_flight >= capacity, #left > 0 or looked < #lanes or moved or is_wake_left
     local is_long = looked == most_lanes and redis.call('ZCOUNT', open, '-inf', text(round)) > 0
     if wakes and (not fine or is_full or is_left or is_long or answer[3] == 1) then
       is_claimed_next = false

@@ -28,7 +28,7 @@ local now = clock()
 if not now then return clock_refusal() end
 
 local id = ARGV[2]
-local r = redis.call('HMGET', key('message', id), 'state', 'place', 'due', 'lane', 'queue', 'flow', 'retried', 'error')
+local r = redis.pcall('HMGET', key('message', id), 'state', 'place', 'due', 'lane', 'queue', 'flow', 'retried', 'error')
 local state, place, due, lane, queue, flow = r[1], r[2], r[3], r[4], r[5], r[6]
 
 local function answer(reason, subject, number)
