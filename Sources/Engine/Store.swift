@@ -98,7 +98,7 @@ package final class Store: Sendable {
                 return try await scripts.sheddingLog { () throws(RedisError) in try await redis.send(command) }
             } catch {
                 if error.isOutOfMemory { throw .refused("\(error)") }
-                if case .server(let text) = error, !error.isTemporary { throw .broken(text) }
+                if case .server(let text) = error, !error.isTemporary { throw .broken("\(command.subject): \(text)") }
                 guard !Task.isCancelled, ContinuousClock.now + pause < deadline else { throw .unavailable }
                 try? await Task.sleep(for: pause)
                 pause = min(pause * 2, .milliseconds(500))

@@ -23,6 +23,13 @@ package struct RedisCommand: Sendable {
     /// Its first word, for logs.
     package let name: String
 
+    /// Its first two words, for logs: what is done, and to which key.
+    package var subject: String {
+        // "*3", "$4", "HGET", "$5", "the key", each with "\r\n" behind it.
+        let lines = encoded.split(separator: UInt8(ascii: "\n"), maxSplits: 5)
+        return lines.count > 4 ? "\(name) \(String(decoding: lines[4].dropLast(), as: UTF8.self))" : name
+    }
+
     package init(_ words: String...) { self.init(parts: words.map(RedisPart.text)) }
 
     package init(parts: [RedisPart]) {

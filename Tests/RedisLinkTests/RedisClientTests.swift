@@ -44,6 +44,13 @@ import Testing
         await redis.close()
     }
 
+    /// What a log says of a command that failed.
+    @Test func theSubjectOfACommandIsItsNameAndItsKey() {
+        #expect(RedisCommand("HGET", "a key", "a field").subject == "HGET a key")
+        #expect(RedisCommand("SET", "", "text\nwith lines").subject == "SET ")
+        #expect(RedisCommand("PING").subject == "PING")
+    }
+
     @Test func anErrorReplyIsThrown() async throws {
         let redis = try TestRedis()
         await #expect(throws: RedisError.self) { try await redis.send("NOSUCHCOMMAND") }
