@@ -22,6 +22,8 @@ extension RequestError {
     package static let tooManyLargeRequests = RequestError(
         status: 503, text: "too many large requests at once: try again", headers: [("Retry-After", "1")])
     package static let storageUnavailable = RequestError(status: 503, text: "storage unavailable")
+    package static let shuttingDown = RequestError(
+        status: 503, text: "storage unavailable: this server is shutting down")
     package static let storageOutcomeUnknown = RequestError(
         status: 503,
         text: "storage unavailable, outcome unknown: use Upstash-Deduplication-Id to retry safely")

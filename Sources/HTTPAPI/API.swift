@@ -74,8 +74,7 @@ package final class API: Sendable {
     /// Why a request is refused before its body is read: nobody without a token makes the server read much.
     package func refusal(_ request: APIRequest) -> Refusal? {
         do throws(RequestError) {
-            _ = try authenticator.authenticate(
-                authorization: request.header("Authorization"), queryToken: Self.queryToken(request.target))
+            _ = try authenticator.authenticate(request)
             return nil
         } catch {
             return Refusal(error, after: error == .invalidToken ? delay(ofWrongTokenIn: request) : .zero)
@@ -94,8 +93,7 @@ package final class API: Sendable {
 
     /// Authentication comes first, so that a path tells nothing to those without a token.
     private func route(_ request: APIRequest) async throws(RequestError) -> APIResponse {
-        let access = try authenticator.authenticate(
-            authorization: request.header("Authorization"), queryToken: Self.queryToken(request.target))
+        let access = try authenticator.authenticate(request)
         if !Self.isVersioned(request.target), let response = try await consoleData(request, access) { return response }
         guard let (route, version) = Route.find(request.method, request.target) else { throw .routeNotFound }
         guard route.methods.contains(request.method) else {
@@ -282,5 +280,12 @@ package final class API: Sendable {
             logger.critical("the store is broken: \(text)")
             return .internalError
         }
+    }
+}
+
+extension Authenticator {
+    /// Whoever sent the request; 401 where its token is missing or wrong.
+    package func authenticate(_ request: APIRequest) throws(RequestError) -> Access {
+        try authenticate(authorization: request.header("Authorization"), queryToken: API.queryToken(request.target))
     }
 }

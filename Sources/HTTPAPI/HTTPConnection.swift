@@ -43,17 +43,17 @@ final class HTTPConnection: ChannelInboundHandler {
     private var isHead = false
     /// Asked for once: each time it costs a call of the system.
     private var peer = ""
-    private var keepsAlive = true
+    private var keepsAlive: Bool
     private let timer: ConnectionTimer
     /// Sends the parts of an answer that has no end of its own.
     private var streaming: Task<Void, Never>?
 
     init(
         settings: FrontSettings, bodies: BodyRoom, metrics: APIMetrics, logger: Logger, loop: any EventLoop,
-        ahead: ReadAhead, respond: @escaping Responder
+        ahead: ReadAhead, keepsAlive: Bool, respond: @escaping Responder
     ) {
         (self.settings, self.bodies, self.metrics, self.ahead) = (settings, bodies, metrics, ahead)
-        (self.logger, self.respond) = (logger, respond)
+        (self.logger, self.keepsAlive, self.respond) = (logger, keepsAlive, respond)
         timer = ConnectionTimer(loop)
     }
 

@@ -52,7 +52,9 @@ package final class HTTPFront: Sendable {
         var connections: [ObjectIdentifier: any Channel] = [:]
         /// How many of them come from one address.
         var callers: [String: Int] = [:]
-        var draining = false
+        /// Connections end with their next answer, new ones too.
+        var isDraining = false
+        var hasEnded = false
     }
 
     private let settings: FrontSettings
@@ -102,8 +104,7 @@ package final class HTTPFront: Sendable {
                     try channel.pipeline.syncOperations.addHandler(
                         HTTPConnection(
                             settings: settings, bodies: bodies, metrics: metrics, logger: logger, loop: loop,
-                            ahead: ahead,
-                            respond: respond))
+                            ahead: ahead, keepsAlive: !self.state.withLock { $0.isDraining }, respond: respond))
                 }
             }
             .bind(host: settings.host, port: settings.port).get()
@@ -120,7 +121,7 @@ package final class HTTPFront: Sendable {
         let address = channel.remoteAddress?.ipAddress ?? ""
         let admitted = state.withLock { state in
             let left = settings.maxConnections - state.connections.count
-            guard !state.draining, state.callers[address, default: 0] < left else { return false }
+            guard !state.hasEnded, state.callers[address, default: 0] < left else { return false }
             state.connections[id] = channel
             state.callers[address, default: 0] += 1
             return true
@@ -138,14 +139,23 @@ package final class HTTPFront: Sendable {
         return true
     }
 
-    /// Accepts no more, lets requests under way end (within `limit`), closes what is idle at once.
+    /// Closes what is idle at once, and all others with their next answers. Who connects from here on is served once.
+    package func drain() {
+        let open = state.withLock { state in
+            state.isDraining = true
+            return Array(state.connections.values)
+        }
+        for channel in open { channel.pipeline.fireUserInboundEventTriggered(HTTPConnection.Drain()) }
+    }
+
+    /// Accepts no more, and lets requests under way end (within `limit`).
     package func shutDown(within limit: Duration) async {
         let (listening, open) = state.withLock { state in
-            state.draining = true
+            state.hasEnded = true
             return (state.listening, Array(state.connections.values))
         }
+        drain()
         try? await listening?.close().get()
-        for channel in open { channel.pipeline.fireUserInboundEventTriggered(HTTPConnection.Drain()) }
         let group = group
         let cutOff = group.next().scheduleTask(
             in: .nanoseconds(limit.components.seconds * 1_000_000_000 + limit.components.attoseconds / 1_000_000_000)

@@ -98,13 +98,6 @@ class Book:
         assert not findings, "A: %s" % findings
 
 
-def until(condition, what, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "in vain: " + what
-        time.sleep(0.01)
-
-
 def seed():
     """`--seed N`, else a new one; printed, so that a run can be had again."""
     number = int(sys.argv[sys.argv.index("--seed") + 1]) if "--seed" in sys.argv else int.from_bytes(os.urandom(4), "big")

@@ -63,6 +63,13 @@ class Sink:
             return list(self.requests)
 
 
+def until(condition, what, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "in vain: " + what
+        time.sleep(0.01)
+
+
 reserved = []
 
 

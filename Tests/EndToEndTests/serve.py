@@ -12,6 +12,14 @@ def refused(*words, **env):
     return done.returncode, done.stderr
 
 
+def page(url):
+    """What a page says to who watches, or None where nobody answers."""
+    try:
+        return call("GET", url, None)
+    except OSError:
+        return None
+
+
 redis = Redis()
 url = "unix://" + redis.socket
 for words, env, status, text in [
@@ -48,6 +56,37 @@ assert guarded.cli("-a", "p@ss", "--no-auth-warning", "-n", "3", "EXISTS", "roos
 assert roost.stop() == 0
 guarded.close()
 
+# A server that starts listens at once and answers when Redis does: whoever publishes meanwhile waits, and is not refused.
+env = dict(ROOST_REDIS_URL=url, QSTASH_TOKEN=secret)
+redis.process.send_signal(signal.SIGSTOP)
+port, answers = free_port(), []
+early = "http://127.0.0.1:%d" % port
+
+
+def publish(token):
+    answers.append(call("POST", early + "/v2/publish/https://example.invalid/", token, {"Upstash-Delay": "1h"}, b"x" * 10_000))
+
+
+def meanwhile():
+    try:
+        until(lambda: page(early + "/ready") == (503, b'{"error":"waiting for Redis"}'), "the open port")
+        publish("wrong")
+        publishing = threading.Thread(target=publish, args=(secret,))
+        publishing.start()
+        until(lambda: b"\nroost_http_connections 2\n" in page(early + "/metrics")[1], "a publish that waits")
+    finally:
+        redis.process.send_signal(signal.SIGCONT)
+    publishing.join()
+
+
+waiting = threading.Thread(target=meanwhile)
+waiting.start()
+roost = Roost("serve", env=env, port=port)
+waiting.join()
+assert [status for status, _ in answers] == [401, 200], answers
+assert call("DELETE", early + "/v2/messages/" + json.loads(answers[1][1])["messageId"], secret)[0] == 200
+assert roost.stop() == 0
+
 # Private destinations are closed by default; a body too large is refused; SIGTERM lets what is in flight end.
 env = dict(ROOST_REDIS_URL=url, QSTASH_TOKEN=secret)
 roost = Roost("serve", env=env)
@@ -63,6 +102,10 @@ roost = Roost("serve", env=dict(env, ROOST_ALLOW_NETWORKS="127.0.0.0/8"))
 assert call("POST", roost.url + "/v2/publish/" + sink.url + "/slow", secret, {"Upstash-Callback": sink.url + "/cb"}, b"x")[0] == 200
 sink.wait(lambda rs: len(rs) == 1)
 roost.process.terminate()
+until(lambda: page(roost.url + "/ready") == (503, b'{"error":"draining"}'), "the drain")
+assert page(roost.url + "/health")[0] == 200 and b"roost_ready 0" in page(roost.url + "/metrics")[1]
+late = call("POST", roost.url + "/v2/publish/" + sink.url + "/late", secret, body=b"x")
+assert late == (503, b'{"error":"storage unavailable: this server is shutting down"}'), late
 release.set()
 assert roost.process.wait(30) == 0, roost.output()
 assert redis.cli("ZCARD", "roost:{0}:messages") in ("0", "1")  # the callback may wait for the next start

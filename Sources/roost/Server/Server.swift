@@ -69,7 +69,10 @@ struct Server: Sendable {
         group: MultiThreadedEventLoopGroup, certificate: ServerCertificate?, stopping: Stopping
     ) async throws {
         let metrics = EngineMetrics()
-        let (door, apiMetrics) = (Door(registry: metrics.registry), APIMetrics(registry: metrics.registry))
+        let apiMetrics = APIMetrics(registry: metrics.registry)
+        let door = Door(
+            registry: metrics.registry, authenticator: Authenticator(tokens: settings.accessTokens),
+            patience: settings.engine.store.storeTimeout)
         var frontSettings = frontSettings
         frontSettings.certificate = certificate
         // What is served beside the API in development needs no token.
@@ -203,9 +206,13 @@ struct Server: Sendable {
             let clock = Task { await followRedis(store, redis, keyring) }
             announce(port)
             await stopping.wait()
+            let deadline = ContinuousClock.now + settings.engine.drainTimeout
+            // Who watches is answered to the end: the pages say "draining".
+            door.leave(pages)
+            front.drain()
             node?.shutDown()
-            await front.shutDown(within: settings.engine.drainTimeout)
             await tasks.waitForAll()
+            await front.shutDown(within: max(.zero, deadline - .now))
             clock.cancel()
             await own.shutDown()
             await wakeups.shutDown()
