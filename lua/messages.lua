@@ -284,8 +284,8 @@ local function give_back(node, id, held, reclaimed, now)
   if record[1] == 'cancelling' then
     forget(id, now)
   elseif record[1] then
-    local new = append(again_stream(lane), lane, id, record[2] or text(now))
-    redis.call('HSET', message, 'state', 'waiting', 'place', new)
+    local place, due = append_or_wait(again_stream(lane), lane, id, record[2] or text(now), now)
+    redis.call('HSET', message, 'state', 'waiting', 'place', place, 'due', due)
     if reclaimed then redis.call('HINCRBY', message, 'reclaimed', 1) end
   else
     set_aside('give back ' .. id .. ': no record')

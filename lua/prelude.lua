@@ -84,7 +84,9 @@ end
 local deferred, deferred_at = {}, {}
 local function write(call)
   local written = redis.pcall(unpack(call))
-  if type(written) == 'table' and written.err then set_aside(call[1] .. ' ' .. call[2] .. ': ' .. written.err) end
+  if type(written) == 'table' and written.err then
+    set_aside(call[1] .. ' ' .. call[2] .. ': ' .. written.err .. ': ' .. string.sub(table.concat(call, ' ', 3), 1, 300))
+  end
 end
 local function defer(command, to, a, b)
   local calls = deferred_at[to]
@@ -358,10 +360,20 @@ local function tell_first_due()
   if found[1] == first.id or tonumber(found[2] or 'inf') == first.time then tell('due ' .. first.due) end
 end
 
+-- Appends a message that has no other place; answers its place and when it is due. Where that can't be done (a key of another type
+-- stands there) it waits a minute in `due`, and is tried again then.
+local function append_or_wait(stream, lane, id, due, now)
+  local fine, place = pcall(append, stream, lane, id, due)
+  if fine then return place, due end
+  set_aside('lane ' .. lane .. ' ' .. id .. ': ' .. problem_text(place))
+  local later = text(now + 60000)
+  return wait_for_time(id, later), later
+end
+
 -- Where a message goes whose time has come: behind its flow key if it has one; a queue's message that holds its slot
--- already goes before all others of the queue; else into its lane. Answers the place.
-local function enter(id, lane, queue, flow, due)
-  if flow then return append(lane_stream('flow:' .. flow), 'flow:' .. flow, id, due) end
-  if queue then return append(again_stream(lane), lane, id, due) end
-  return append(lane_stream(lane), lane, id, due)
+-- already goes before all others of the queue; else into its lane. Answers as `append_or_wait` does.
+local function enter(id, lane, queue, flow, due, now)
+  if flow then return append_or_wait(lane_stream('flow:' .. flow), 'flow:' .. flow, id, due, now) end
+  if queue then return append_or_wait(again_stream(lane), lane, id, due, now) end
+  return append_or_wait(lane_stream(lane), lane, id, due, now)
 end

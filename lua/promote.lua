@@ -18,12 +18,18 @@ if not now then return clock_refusal() end
 local ids = redis.call('ZRANGE', key('due'), '-inf', text(now), 'BYSCORE', 'LIMIT', 0, tonumber(ARGV[2]))
 numbers_wanted = math.max(1, #ids)
 for _, id in ipairs(ids) do
-  defer('ZREM', key('due'), id)
   local message = key('message', id)
   local r = redis.pcall('HMGET', message, 'lane', 'due', 'queue', 'flow')
   if r[1] and r[2] then
-    redis.call('HSET', message, 'place', enter(id, r[1], r[3], r[4], r[2]))
+    local place, due = enter(id, r[1], r[3], r[4], r[2], now)
+    if place == 'due' then
+      redis.call('HSET', message, 'due', due)
+    else
+      defer('ZREM', key('due'), id)
+      redis.call('HSET', message, 'place', place)
+    end
   else
+    defer('ZREM', key('due'), id)
     set_aside('due ' .. id .. ': no readable record')
     if redis.call('TYPE', message).ok ~= 'hash' then redis.call('ZREM', key('messages'), id) end
   end

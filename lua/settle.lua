@@ -99,8 +99,9 @@ local function retry(id, message, r, lane, at, error)
   local queue, flow = r[6], r[7]
   redis.call('HINCRBY', message, 'retried', 1)
   redis.call('HDEL', message, 'reclaimed')
-  local place = tonumber(at) > now and wait_for_time(id, at) or enter(id, lane, queue, flow, at)
-  local fields = { 'state', 'waiting', 'due', at, 'error', error, 'place', place }
+  local place, due = 'due', at
+  if tonumber(at) > now then wait_for_time(id, at) else place, due = enter(id, lane, queue, flow, at, now) end
+  local fields = { 'state', 'waiting', 'due', due, 'error', error, 'place', place }
   local ref = note(id, r, 'RETRY', '{"next":' .. at .. '}', '')
   if ref then fields[9], fields[10] = 'event', ref end
   redis.call('HSET', message, unpack(fields))

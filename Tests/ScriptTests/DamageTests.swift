@@ -104,6 +104,41 @@ import Testing
         await bench.redis.close()
     }
 
+    /// Story: one lane whose key somebody had taken kept all that was due behind it, of whatever host.
+    @Test func aLaneOfAnotherTypeKeepsItsOwnMessagesWaiting() async throws {
+        let bench = try ScriptBench()
+        try await bench.renew("n1")
+        for lane in ["host:a", "host:b"] { _ = try await bench.publish(lane, due: bench.now + 5000, lane: lane) }
+        _ = try await bench.redis.send("SET", "roost:{0}:lane:host:a", "another type")
+        bench.now += 5000
+        let next = try await run(Scripts.promote, "200", on: bench)[2].int64
+        #expect(next == bench.now + 60_000, "it is tried again in a minute")
+        #expect(try await bench.redis.send("LLEN", "roost:{0}:aside").int64 == 1)
+        _ = try await bench.redis.send("DEL", "roost:{0}:lane:host:a")
+        #expect(try await bench.claim("n1", 1).map(\.id) == ["host:b"])
+        bench.now += 60_000
+        try await bench.renew("n1")
+        try await bench.promote()
+        #expect(try await bench.claim("n1", 2).map(\.id) == ["host:a"])
+        await bench.redis.close()
+    }
+
+    /// The same for what goes back from a node.
+    @Test func whatCannotGoBackIntoItsLaneWaitsForIt() async throws {
+        let bench = try ScriptBench()
+        try await bench.renew("n1")
+        _ = try await bench.publish("msg_1")
+        _ = try #require(try await bench.claim("n1", 1).first)
+        _ = try await bench.redis.send("SET", "roost:{0}:again:host:a", "another type")
+        #expect(try await run(Scripts.handBack, "n1", "200", on: bench)[1].int64 == 1)
+        _ = try await bench.redis.send("DEL", "roost:{0}:again:host:a")
+        bench.now += 60_000
+        try await bench.renew("n1")
+        try await bench.promote()
+        #expect(try await bench.claim("n1", 2).map(\.id) == ["msg_1"])
+        await bench.redis.close()
+    }
+
     /// Story: a queue that such a record's end opened, within a publish that carried its node's claim, had nobody told of it
     /// before the next renewal.
     @Test func aQueueOpenedWithinACarriedClaimIsClaimedNext() async throws {

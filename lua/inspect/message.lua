@@ -51,8 +51,12 @@ local function history(last)
   return shown
 end
 
-local fields = redis.call('HGETALL', key('message:' .. id))
-if #fields == 0 then
+local fields = redis.pcall('HGETALL', key('message:' .. id))
+if fields.err then
+  line('%s is a %s and no record: somebody else wrote it', key('message:' .. id), redis.call('TYPE', key('message:' .. id)).ok)
+  history()
+  return page
+elseif #fields == 0 then
   local ended = redis.call('ZSCORE', key('ended'), id)
   if ended then line('%s ended at %.0f', id, tonumber(ended)) else line('%s is not alive', id) end
   if history() > 0 or ended then return page end
