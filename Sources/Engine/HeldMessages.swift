@@ -115,6 +115,11 @@ package struct ClaimedMessage: Sendable {
 
     /// For counters.
     package var laneKind: LaneKind { LaneKind(place: place) }
+
+    /// For people: "host:example.com", say.
+    package var lane: Substring {
+        place.prefix { $0 != " " }.drop { $0 != "}" }.dropFirst(2).drop { $0 != ":" }.dropFirst()
+    }
 }
 
 /// A body under its own key, `body:<hash>`.

@@ -111,8 +111,15 @@ package final class Settler: Sendable {
                 let reply = try await scripts.whileAlive(
                     Scripts.settle, arguments(batch), claimsNext: claimsNext, beat)
             else { return }
-            for (index, attempt) in batch.enumerated() {
-                count(attempt, as: reply.count > index + 1 ? reply[index + 1].string ?? "" : "")
+            var late: [SettledAttempt] = []
+            for (index, attempt) in batch.enumerated()
+            where !count(attempt, as: reply.count > index + 1 ? reply[index + 1].string : nil) {
+                late.append(attempt)
+            }
+            if let first = late.first {
+                scripts.logger.notice(
+                    "results came too late: the messages were given to another node, or are gone",
+                    metadata: ["messages": "\(late.count)", "messageId": "\(first.message.id)"])
             }
         } catch {
             guard batch.count > 1 else { return await setAside(batch[0], because: "\(error)") }
@@ -129,7 +136,8 @@ package final class Settler: Sendable {
             RedisCommand("LPUSH", "\(scripts.root):aside", "settle \(attempt.message.id): \(reason)"))
     }
 
-    private func count(_ attempt: SettledAttempt, as result: String) {
+    /// False where nothing came of the result: the attempt was this node's no longer.
+    private func count(_ attempt: SettledAttempt, as result: String?) -> Bool {
         let kind = attempt.message.laneKind
         var metadata: Logger.Metadata { ["messageId": "\(attempt.message.id)"] }
         var failure: Logger.Metadata { metadata.merging(["error": "\(attempt.error)"]) { $1 } }
@@ -144,7 +152,9 @@ package final class Settler: Sendable {
             scripts.metrics.settled(.failed, kind)
             scripts.logger.warning(
                 "failed, now a dead letter",
-                metadata: failure.merging(["dlqId": "\(attempt.deadLetterID ?? "")"]) { $1 })
+                metadata: failure.merging([
+                    "dlqId": "\(attempt.deadLetterID ?? "")", "lane": "\(attempt.message.lane)",
+                ]) { $1 })
         case "canceled":
             scripts.metrics.settled(.cancelled, kind)
             scripts.logger.info("canceled", metadata: metadata)
@@ -153,8 +163,9 @@ package final class Settler: Sendable {
             scripts.logger.error("settle failed, see the aside list", metadata: metadata)
         default:
             scripts.metrics.stale()
-            scripts.logger.notice("result came too late: the message has a new life elsewhere", metadata: metadata)
+            return false
         }
+        return true
     }
 
     private func arguments(_ batch: [SettledAttempt]) -> [RedisPart] {

@@ -4,6 +4,16 @@ import Domain
 import RedisLink
 
 extension Store {
+    /// How many records are set aside; and of those beyond `known`, the newest first, a few. Where Redis does not tell, what was
+    /// known.
+    package func aside(beyond known: Int) async -> (count: Int, newest: [String]) {
+        guard let count = try? await redis.send(RedisCommand("LLEN", key("aside"))).int64 else { return (known, []) }
+        guard count > known else { return (Int(count), []) }
+        let last = min(Int(count) - known, 20) - 1
+        let lines = try? await redis.send(RedisCommand("LRANGE", key("aside"), "0", "\(last)")).array
+        return (Int(count), lines?.compactMap(\.string) ?? [])
+    }
+
     /// One finding a line; empty where all is well. What could not be looked at is a finding, too.
     package func examine() async -> [String] {
         var lines: [String] = []

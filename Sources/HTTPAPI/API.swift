@@ -33,6 +33,8 @@ package final class API: Sendable {
     let logger: Logger
     let wrongTokens = WrongTokens()
     private let refusals = LogBrake()
+    private let faults = LogBrake()
+    private let unconfirmed = LogBrake()
     let tails = Tails()
     /// Served before everything else where it answers: the echo endpoint of `roost dev`.
     let extra: (@Sendable (APIRequest) async -> APIResponse?)?
@@ -162,7 +164,13 @@ package final class API: Sendable {
         var response = try await store()
         if case .replica(let count) = level {
             let isReached = await confirmer.hasReached(replicas: count, deadline: .now + settings.ackTimeout)
-            if !isReached { throw .notConfirmed(replicas: count) }
+            guard isReached else {
+                if let more = unconfirmed.pass() {
+                    logger.error(
+                        "stored, but not confirmed by \(count) replicas in time", metadata: more)
+                }
+                throw .notConfirmed(replicas: count)
+            }
         }
         response.headers.append(("Roost-Ack", level.description))
         return response
@@ -273,11 +281,13 @@ package final class API: Sendable {
         case .outcomeUnknown: return .storageOutcomeUnknown
         case .refused(let text):
             if let more = refusals.pass() {
-                logger.error("Redis refuses to store: \(text)", metadata: ["since the last line": "\(more)"])
+                logger.error("Redis refuses to store: \(text)", metadata: more)
             }
             return .storageUnavailable
         case .broken(let text):
-            logger.critical("the store is broken: \(text)")
+            if let more = faults.pass() {
+                logger.critical("the store is broken: \(text)", metadata: more)
+            }
             return .internalError
         }
     }

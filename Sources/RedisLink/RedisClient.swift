@@ -144,6 +144,8 @@ final class RedisClientCore {
     private var closed = false
     private var watching = false
     private var lastError = "no connection"
+    /// When an outage was last told of.
+    private var lastWord: ContinuousClock.Instant?
 
     init(
         url: RedisURL, loop: any EventLoop, settings: RedisClientSettings, logger: Logger,
@@ -187,7 +189,7 @@ final class RedisClientCore {
         }.whenComplete { result in
             switch result {
             case .success(let channel): me.value.connected(channel, turn: turn)
-            case .failure(let error): me.value.failedToConnect("\(error)", turn: turn)
+            case .failure(let error): me.value.failedToConnect(plainText(of: error), turn: turn)
             }
         }
     }
@@ -210,7 +212,16 @@ final class RedisClientCore {
     private func failedToConnect(_ reason: String, turn: Int) {
         guard turn == generation else { return }
         lastError = reason
+        remind()
         goDown()
+    }
+
+    /// An outage is told when it begins, and then once a minute.
+    private func remind() {
+        let now = ContinuousClock.now
+        guard wasUp, let last = lastWord, now - last >= .seconds(60) else { return }
+        lastWord = now
+        logger.warning("Redis at \(url) is still away: \(lastError)")
     }
 
     private func goDown() {
@@ -255,8 +266,9 @@ final class RedisClientCore {
     private func ended(turn: Int) {
         guard turn == generation else { return }
         if case .up = link {
-            logger.warning("the connection to Redis is lost, dialling again")
+            logger.warning("the connection to Redis at \(url) is lost, dialling again")
             lastError = "the connection was lost"
+            lastWord = .now
         }
         let lost = pending
         pending.removeAll()

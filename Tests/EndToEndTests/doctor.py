@@ -81,6 +81,15 @@ redis.cli("PUBLISH", R + "wake", "open")
 for _ in range(3):
     lives()
 
+
+def until(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, server.output()[-2000:]
+        time.sleep(0.02)
+
+
+until(lambda: "was set aside: " in server.output() and damaged["gone"] in server.output())
 code, lines = doctor()
 text = "\n".join(lines)
 assert code == 1
@@ -99,13 +108,6 @@ publish("/v2/publish/" + sink.url + "/later", **hour)
 redis.cli("RENAME", R + "due", R + "kept")
 redis.cli("SET", R + "due", "x")
 redis.cli("PUBLISH", R + "wake", "due 1")
-
-
-def until(condition):
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, server.output()[-2000:]
-        time.sleep(0.02)
 
 
 until(lambda: b"the promoter loop fails: WRONGTYPE" in call("GET", server.url + "/ready", None)[1])

@@ -102,6 +102,7 @@ roost = Roost("serve", env=dict(env, ROOST_ALLOW_NETWORKS="127.0.0.0/8"))
 assert call("POST", roost.url + "/v2/publish/" + sink.url + "/slow", secret, {"Upstash-Callback": sink.url + "/cb"}, b"x")[0] == 200
 sink.wait(lambda rs: len(rs) == 1)
 roost.process.terminate()
+roost.process.terminate()  # as `timeout` does, which signals its child and then its own group: no second signal
 until(lambda: page(roost.url + "/ready") == (503, b'{"error":"draining"}'), "the drain")
 assert page(roost.url + "/health")[0] == 200 and b"roost_ready 0" in page(roost.url + "/metrics")[1]
 late = call("POST", roost.url + "/v2/publish/" + sink.url + "/late", secret, body=b"x")

@@ -85,7 +85,7 @@ struct Server: Sendable {
         do {
             port = try await front.start()
         } catch {
-            throw CommandFailure(text: "can't listen on \(settings.host):\(settings.port): \(Self.text(error))")
+            throw CommandFailure(text: "can't listen on \(settings.host):\(settings.port): \(plainText(of: error))")
         }
         do {
             try await run(
@@ -127,7 +127,22 @@ struct Server: Sendable {
         let redis = RedisClient(url: redisURL, loop: redisLoop, logger: logger) { isFirst in
             if !isFirst { nodeBox.node?.reconnected() }
         }
-        guard try await waitForRedis(redis, stopping) else { return await redis.shutDown() }
+        do {
+            try await run(
+                group: group, redis: redis, nodeBox: nodeBox, front: front, door: door, metrics: metrics,
+                apiMetrics: apiMetrics, port: port, stopping: stopping)
+        } catch {
+            await redis.shutDown()
+            throw error
+        }
+        await redis.shutDown()
+    }
+
+    private func run(
+        group: MultiThreadedEventLoopGroup, redis: RedisClient, nodeBox: NodeBox, front: HTTPFront, door: Door,
+        metrics: EngineMetrics, apiMetrics: APIMetrics, port: Int, stopping: Stopping
+    ) async throws {
+        guard try await waitForRedis(redis, stopping) else { return }
         if !trustsRedis {
             try await RedisCheck(
                 redis: redis, channel: settings.engine.store.root + ":wake",
@@ -152,7 +167,6 @@ struct Server: Sendable {
         try await serve(
             group: group, redis: redis, store: store, keyring: keyring, nodeBox: nodeBox, front: front, door: door,
             apiMetrics: apiMetrics, port: port, stopping: stopping)
-        await redis.shutDown()
     }
 
     private func serve(
@@ -168,8 +182,18 @@ struct Server: Sendable {
                     curl, limits: settings.engine.limits, literals: settings.proxy == nil ? nil : settings.policy))
         }
         nodeBox.node = node
-        let own = RedisClient(url: redisURL, loop: group.next(), logger: logger)
+        // What befalls its connection the first one tells.
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .error)
+        let own = RedisClient(url: redisURL, loop: group.next(), logger: quiet)
         let confirmer = Confirmer(redis: own, root: settings.engine.store.root)
+        if case .replica(let count) = settings.ack,
+            await !confirmer.hasReached(replicas: count, deadline: .now + .milliseconds(500))
+        {
+            logger.warning(
+                "ROOST_ACK is replica:\(count), but fewer replicas confirm a write: while it stays so each publish is answered 503"
+            )
+        }
         if settings.ack == .fsync, await !confirmer.syncsAlways() {
             await own.shutDown()
             throw CommandFailure(
@@ -223,7 +247,7 @@ struct Server: Sendable {
         let host = settings.host.contains(":") ? "[\(settings.host)]" : settings.host
         logger.notice(
             "running at \(settings.tlsCertificate == nil ? "http" : "https")://\(host):\(port)",
-            metadata: ["roles": "\(settings.roles.map(\.rawValue).sorted())"])
+            metadata: ["roles": "\(settings.roles.map(\.rawValue).sorted().joined(separator: ","))"])
         ready(port)
     }
 
@@ -260,9 +284,14 @@ struct Server: Sendable {
 
     /// Redis may start later than Roost, or load a large file: waiting is better than a crash loop.
     private func waitForRedis(_ redis: RedisClient, _ stopping: Stopping) async throws -> Bool {
+        let reason = Mutex("")
         let complaint = Task {
             try await Task.sleep(for: .milliseconds(300))
-            logger.warning("waiting for Redis")
+            logger.warning("waiting for Redis at \(redisURL)")
+            while true {
+                try await Task.sleep(for: .seconds(60))
+                logger.warning("still waiting for Redis: \(reason.withLock { $0 })")
+            }
         }
         defer { complaint.cancel() }
         while !stopping.hasBegun {
@@ -272,6 +301,7 @@ struct Server: Sendable {
             } catch {
                 if case .server(let text) = error, !error.isTemporary { throw CommandFailure(text: "Redis: \(text)") }
                 if Self.refusals.contains(where: "\(error)".contains) { throw CommandFailure(text: "\(error)") }
+                reason.withLock { $0 = "\(error)" }
                 try? await Task.sleep(for: .milliseconds(100))
             }
         }
@@ -282,9 +312,15 @@ struct Server: Sendable {
     /// the word of it was lost.
     private func followRedis(_ store: Store, _ redis: RedisClient, _ keyring: SigningKeyring) async {
         var counted: [Tally: Int64] = [:]
+        var aside = await store.aside(beyond: 0).count
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(3))
             counted = await store.record(progressSince: counted)
+            let set = await store.aside(beyond: aside)
+            for line in set.newest { logger.error("a record can't be used and was set aside: \(line)") }
+            let more = set.count - aside - set.newest.count
+            if more > 0 { logger.error("\(more) more records were set aside: roost doctor names them") }
+            aside = set.count
             try? await store.clock.sync(over: redis)
             if (try? await store.mendEmptied(keys: keyring.keys)) == true {
                 logger.error("Redis was emptied: what waited is gone, new messages go on")
