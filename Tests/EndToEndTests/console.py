@@ -165,7 +165,10 @@ def data(roost, sink):
     failed = post("/v2/publish/%s/fail" % sink.url, {"Upstash-Retries": "0", "Upstash-Callback": sink.url + "/callback", "Upstash-Failure-Callback": sink.url + "/failed"}, b'{"card": 7}')["messageId"]
     for i in range(3):
         post("/v2/publish/%s/fail?n=%d" % (sink.url, i), {"Upstash-Retries": "0"})
-    delayed = post("/v2/publish/%s/later" % sink.url, {"Upstash-Delay": "2h"})["messageId"]
+    delayed = post("/v2/publish/%s/later?it's=so" % sink.url, {
+        "Upstash-Delay": "2h", "Upstash-Method": "PUT", "Upstash-Retries": "0", "Upstash-Retry-Delay": "1000 * (1 + retried)", "Upstash-Timeout": "9s",
+        "Upstash-Callback": sink.url + "/callback", "Upstash-Callback-Forward-X-Trace": "t 1", "Upstash-Failure-Callback": sink.url + "/failed",
+        "Upstash-Label": "order,mail", "Upstash-Forward-X-Tenant": "o'acme"}, b"{\"it's\": 1}")["messageId"]
     post("/v2/queues", body=b'{"queueName":"invoices","parallelism":1,"paused":true}')
     queued = post("/v2/enqueue/invoices/%s/q" % sink.url)["messageId"]
     post("/v2/publish/%s/f" % sink.url, {"Upstash-Flow-Control-Key": "tenant-acme", "Upstash-Flow-Control-Value": "rate=1, period=1h"})
@@ -218,6 +221,17 @@ def main():
         browser.go("messages/" + failed, failed)
         text = browser.js("document.querySelector('main').textContent")
         assert "it broke" in text and '{"card": 7}' in text and "Its callbacks" in text and "curl -X POST" in text, text
+        # The curl line of a message publishes the same once more.
+        for id in (delayed, queued, limited):
+            browser.go("messages/" + id, id)
+            line = browser.js("document.querySelector('pre[aria-label=\"As curl\"]').textContent")
+            done = subprocess.run(["sh", "-c", line.replace("curl ", "curl -sS ", 1)], env=dict(os.environ, QSTASH_TOKEN=TOKEN), capture_output=True, text=True)
+            copied = json.loads(done.stdout)["messageId"]
+            before, after = (json.loads(call("GET", roost.url + "/v2/messages/" + which)[1]) for which in (id, copied))
+            assert abs(before["notBefore"] - after["notBefore"]) < (1000 if id == delayed else 600_000), (before, after)
+            assert {k: v for k, v in before.items() if k not in ("messageId", "createdAt", "notBefore")} == {
+                k: v for k, v in after.items() if k not in ("messageId", "createdAt", "notBefore")}, (before, after)
+            assert call("DELETE", roost.url + "/v2/messages/" + copied)[0] == 200
         # Cancel one; all that match, counted first.
         browser.go("messages/" + delayed, delayed)
         browser.click("Cancel…")

@@ -151,7 +151,12 @@ export function facts(pairs) {
     .map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
 }
 export const messageLink = id => h('a', { href: '#/messages/' + encodeURIComponent(id), class: 'mono' }, id);
-export function shell(text) { return "'" + String(text).replaceAll("'", "'\\''") + "'"; }
+function shell(text) { return "'" + String(text).replaceAll("'", "'\\''") + "'"; }
+// What publishes as `path` with these headers, [name, value] each; what has no value is left out.
+export function curlLine(path, headers, body) {
+  return ['curl -X POST ' + shell(url('') + path), '-H "Authorization: Bearer $QSTASH_TOKEN"',
+    ...headers.filter(([, value]) => value).map(([name, value]) => '-H ' + shell(name + ': ' + value)), body && '--data-binary ' + shell(body)].filter(Boolean).join(' \\\n  ');
+}
 export async function copy(text) {
   try { await navigator.clipboard.writeText(text); say('Copied.'); }
   catch { say('The browser does not allow copying here: select the text instead.', true); }

@@ -1,5 +1,5 @@
 // What lives: the list with its filters, and one message with all that is known of it.
-import { h, session, call, send, query, time, exact, say, attempt, ask, table, button, state, filters, range, facts, messageLink, shell, copy, url, number, duration, CallError } from './kit.js';
+import { h, session, call, send, query, time, exact, say, attempt, ask, table, button, state, filters, range, facts, messageLink, curlLine, copy, number, duration, CallError } from './kit.js';
 
 const shown = { waiting: ['waiting', 'waiting'], active: ['in flight', 'active'] };
 const stateOf = m => m.retried && m.state === 'waiting' ? state(`retry ${m.retried}`, 'retry') : state(...(shown[m.state] || [m.state]));
@@ -47,6 +47,19 @@ function decode(entry) {
 const headers = map => Object.entries(map || {}).flatMap(([name, list]) => [list].flat().map(value => `${name}: ${value}`)).join('\n');
 function block(title, text) { return text ? h('section', {}, h('h3', {}, title), h('pre', { tabindex: 0, 'aria-label': title }, text)) : null; }
 
+// The line that publishes the same once more; timeout in seconds.
+function again(m, body, isLive, timeout) {
+  const pairs = (map, prefix) => Object.entries(map || {}).flatMap(([name, list]) => [list].flat().map(value => [/^content-type$/i.test(name) && prefix === 'Upstash-Forward-' ? name : prefix + name, value]));
+  const limits = ['parallelism', 'rate', 'period'].filter(name => m[name]).map(name => name + '=' + m[name] + (name === 'period' ? 's' : '')).join(', ');
+  return curlLine('v2/' + (m.queueName ? `enqueue/${encodeURIComponent(m.queueName)}/` : 'publish/') + m.url, [
+    ['Upstash-Method', m.method !== 'POST' && m.method], ['Upstash-Not-Before', isLive && m.notBefore > Date.now() && Math.ceil(m.notBefore / 1000)],
+    ['Upstash-Retries', m.maxRetries === undefined ? '' : String(m.maxRetries)], ['Upstash-Retry-Delay', m.retryDelayExpression], ['Upstash-Timeout', timeout && timeout + 's'],
+    ['Upstash-Callback', m.callback], ...pairs(m.callbackHeader || m.callbackHeaders, 'Upstash-Callback-Forward-'),
+    ['Upstash-Failure-Callback', m.failureCallback], ...pairs(m.failureCallbackHeader || m.failureCallbackHeaders, 'Upstash-Failure-Callback-Forward-'),
+    ['Upstash-Flow-Control-Key', m.flowControlKey], ['Upstash-Flow-Control-Value', m.flowControlKey && limits], ['Upstash-Label', (m.labels || []).join(',')],
+    ...pairs(m.header, 'Upstash-Forward-')], body);
+}
+
 export async function one(id, context) {
   const pick = promise => promise.catch(error => { if (error.status === 404) return null; throw error; });
   const [why, log] = await Promise.all([
@@ -60,8 +73,7 @@ export async function one(id, context) {
   const lastState = events[0]?.state;
   const sentence = why.sentence || ({ DELIVERED: 'Delivered.', FAILED: 'Failed: it is a dead letter.', CANCELED: 'Cancelled.' }[lastState] || 'It has ended.');
   const body = message ? message.body ?? (message.bodyBase64 ? decode(message.bodyBase64) : '') : decode(first?.body);
-  const forwarded = Object.entries(m.header || {}).flatMap(([name, list]) => [list].flat().map(value => `-H ${shell((/^content-type$/i.test(name) ? name : 'Upstash-Forward-' + name) + ': ' + value)}`));
-  const curl = ['curl -X POST ' + shell(url('v2/publish/') + m.url), '-H "Authorization: Bearer $QSTASH_TOKEN"', m.method !== 'POST' && '-H ' + shell('Upstash-Method: ' + m.method), ...forwarded, body && '--data-binary ' + shell(body)].filter(Boolean).join(' \\\n  ');
+  const curl = again(m, body, isLive, message ? m.timeout : m.timeout / 1000);
   async function cancel() {
     if (!await ask({ title: 'Cancel 1 message?', text: `${id} to ${m.url}. If it is in flight it ends with its attempt. It can't be undone.`, action: 'Cancel it', dangerous: true })) return;
     await attempt(async () => { await send('DELETE', 'v2/messages/' + encodeURIComponent(id)); say('Cancelled.'); context.again(); });

@@ -1,5 +1,5 @@
 // Publishing by hand, signing keys, and the checker of signatures.
-import { h, session, raw, call, send, url, say, attempt, ask, button, field, shell, copy, messageLink } from './kit.js';
+import { h, session, raw, call, send, say, attempt, ask, button, field, curlLine, copy, messageLink } from './kit.js';
 
 // Each option: name in the form, label, header, attributes, hint.
 const delivery = [
@@ -67,8 +67,7 @@ export async function form() {
   }
   function update() {
     const { path, headers, body } = read();
-    line.textContent = ['curl -X POST ' + shell(url('') + path), '-H "Authorization: Bearer $QSTASH_TOKEN"',
-      ...Object.entries(headers).map(([k, x]) => '-H ' + shell(k + ': ' + x)), body && '--data-binary ' + shell(body)].filter(Boolean).join(' \\\n  ');
+    line.textContent = curlLine(path, Object.entries(headers), body);
   }
   update();
   return [h('h1', {}, 'Publish'), !session.rights.publish && h('p', { class: 'quiet' }, 'This token may not publish.'), page, result, h('h2', {}, 'The same as a curl line'), line].filter(Boolean);
