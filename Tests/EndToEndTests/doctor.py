@@ -40,7 +40,7 @@ lives()
 code, lines = doctor()
 assert code == 0 and len(lines) == 1 and lines[0].startswith("all is well: Redis "), lines
 assert "append-only file always" in lines[0] and "1 servers that deliver" in lines[0], lines
-assert "would need less with hash-max-listpack-value 2048, hash-max-listpack-entries 32, auto-aof-rewrite-min-size 256mb" in lines[0], lines
+assert "would need less memory and time with hash-max-listpack-value 2048, hash-max-listpack-entries 32, auto-aof-rewrite-min-size 256mb" in lines[0], lines
 redis.cli("CONFIG", "SET", "hash-max-listpack-value", "4096")
 redis.cli("CONFIG", "SET", "hash-max-listpack-entries", "32")
 redis.cli("CONFIG", "SET", "auto-aof-rewrite-min-size", "256mb")

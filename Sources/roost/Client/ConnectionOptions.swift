@@ -14,7 +14,7 @@ struct ConnectionOptions: ParsableArguments {
         help: "A file with the token; without it QSTASH_TOKEN or QSTASH_TOKEN_FILE.", completion: .file())
     var tokenFile: String?
 
-    @Flag(help: "A roost dev on this machine: its public token, whatever the environment says.")
+    @Flag(help: "A roost dev on this machine: its public token, and QSTASH_URL only where that is this machine.")
     var dev = false
 
     @Option(
@@ -35,7 +35,9 @@ struct ConnectionOptions: ParsableArguments {
 
     func connect() throws(CommandFailure) -> ServerConnection {
         let environment = ProcessInfo.processInfo.environment
-        let given = url ?? (dev ? nil : environment["QSTASH_URL"]?.nonEmpty) ?? "http://127.0.0.1:8080"
+        // With --dev the environment's counts where it is this machine, as roost dev prints it.
+        let known = environment["QSTASH_URL"]?.nonEmpty.flatMap { !dev || ServerURL.isLoopback($0) ? $0 : nil }
+        let given = url ?? known ?? "http://127.0.0.1:8080"
         let base = try ServerURL.base(given, from: url == nil ? "QSTASH_URL" : "--url")
         if dev, !ServerURL.isLoopback(base) {
             throw CommandFailure(text: "--dev is for a server on this machine, not for \(base)", status: 2)

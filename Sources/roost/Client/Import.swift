@@ -38,7 +38,7 @@ struct Import: AsyncParsableCommand {
         let target = try connection.connect()
         if base == target.base { throw CommandFailure(text: "source and target are both \(base)", status: 2) }
         let source = try ServerConnection(
-            base: base, token: token, caFile: connection.caFile, seconds: connection.wait)
+            base: base, token: token, caFile: connection.caFile, seconds: connection.wait, place: "--from")
         let steps = ImportPlan.steps(
             from: try await ServerContents.read(source), to: try await ServerContents.read(target))
         if !connection.json { try show(steps, source.base, target.base) }

@@ -10,15 +10,19 @@ struct ServerConnection: Sendable {
     private let token: String
     private let client: CurlClient
     private let milliseconds: Int
+    private let place: String
 
-    init(base: String, token: String, caFile: String?, seconds: Int) throws(CommandFailure) {
+    /// - Parameter place: where the server was named.
+    init(
+        base: String, token: String, caFile: String?, seconds: Int, place: String = "QSTASH_URL or --url"
+    ) throws(CommandFailure) {
         var settings = CurlSettings()
         if let caFile, access(caFile, R_OK) != 0 {
             throw CommandFailure(text: "--ca-file: can't read \(caFile)", status: 2)
         }
         let environment = ProcessInfo.processInfo.environment
         settings.caFile = caFile ?? environment["CURL_CA_BUNDLE"]?.nonEmpty ?? environment["SSL_CERT_FILE"]?.nonEmpty
-        (self.base, self.token, milliseconds) = (base, token, seconds * 1000)
+        (self.base, self.token, self.place, milliseconds) = (base, token, place, seconds * 1000)
         client = CurlClient(settings: settings)
     }
 
@@ -84,8 +88,8 @@ struct ServerConnection: Sendable {
         case .refused, .unreachable, .resolve:
             advice =
                 ServerURL.isLoopback(base)
-                ? "; start one with roost dev, or name another with QSTASH_URL or --url"
-                : "; is QSTASH_URL or --url right?"
+                ? "; start one with roost dev, or name another with \(place)"
+                : "; is \(place) right?"
         case .timeout: advice = " after \(milliseconds / 1000) s; --wait sets how long"
         case .tls: advice = "; a certificate of your own needs --ca-file"
         case .malformed: advice = "; is this a Roost server?"

@@ -47,7 +47,7 @@ struct RedisCheckup {
             guard let found = reply?.last?.string.flatMap({ Int64($0) }), !isFine(found) else { continue }
             better.append("\(name) \(value)")
         }
-        return better.isEmpty ? "" : ", would need less with \(better.joined(separator: ", "))"
+        return better.isEmpty ? "" : ", would need less memory and time with \(better.joined(separator: ", "))"
     }
 
     private mutating func find(_ text: String) { findings.append("redis: \(text)") }

@@ -25,7 +25,8 @@ enum SettingNames {
     /// The nearest known name where it is near enough to be what was meant.
     static func suggestion(_ name: String) -> String {
         let near = Setting.all.map { ($0.name, distance(Array($0.name.utf8), Array(name.utf8))) }.min { $0.1 < $1.1 }
-        guard let near, near.1 <= 3 else { return "" }
+        // Of a short name little may be wrong, or any other would do.
+        guard let near, near.1 <= min(3, max(1, (name.utf8.count - "ROOST_".utf8.count) / 3)) else { return "" }
         return ", did you mean \(near.0)?"
     }
 
