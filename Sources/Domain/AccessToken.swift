@@ -60,6 +60,8 @@ package struct AccessToken: Sendable {
     package var isDevelopment: Bool { digest == Self.developmentDigest }
     private static let developmentDigest = Array(SHA256.hash(data: Array(DevelopmentCredentials.token.utf8)))
 
+    package func hasSecret(of other: AccessToken) -> Bool { digest == other.digest }
+
     package init(name: String, secret: String, scopes: Scopes) {
         self.name = name
         self.scopes = scopes

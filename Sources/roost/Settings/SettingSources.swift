@@ -30,6 +30,7 @@ struct SettingSources {
     {
         var settings = defaults
         var problems: [String] = []
+        var unread: [String] = []
         let reader = await reader(&problems)
         for name in SettingNames.unknown(in: environment) {
             problems.append("\(name): there is no such setting\(SettingNames.suggestion(name))")
@@ -39,6 +40,7 @@ struct SettingSources {
             do {
                 text = try await reader.fetchString(forKey: ConfigKey([setting.name]), isSecret: setting.isSecret)
             } catch {
+                unread.append(setting.name)
                 problems.append((error as? InvalidSetting)?.text ?? "\(setting.name): \(error)")
                 continue
             }
@@ -46,13 +48,17 @@ struct SettingSources {
             do {
                 try setting.apply(text, &settings)
             } catch let error as InvalidSetting {
+                unread.append(setting.name)
                 problems.append(
                     "\(setting.name): \(error.text)" + (setting.isSecret ? "" : " (it is \"\(text.prefix(100))\")"))
             } catch {
                 problems.append("\(setting.name): \(error)")
             }
         }
-        if problems.isEmpty { problems = settings.contradictions() + check(settings) }
+        // Of a setting that could not be read nothing else is known.
+        problems += (settings.contradictions() + check(settings)).filter { line in
+            !unread.contains { line.split(whereSeparator: { !$0.isLetter && $0 != "_" }).contains(Substring($0)) }
+        }
         guard problems.isEmpty else { throw SettingProblems(lines: problems) }
         return settings
     }

@@ -72,6 +72,12 @@ struct Settings: Sendable {
             found.append(
                 "ROOST_DEFAULT_RETRIES (\(limits.defaultRetries)) is above ROOST_MAX_RETRIES (\(limits.maxRetries))")
         }
+        // One secret has one set of rights.
+        let tokens = accessTokens
+        for (index, token) in tokens.enumerated() {
+            guard let first = tokens[..<index].first(where: { $0.hasSecret(of: token) }) else { continue }
+            found.append("ROOST_TOKENS: \(token.name) has the secret of \(first.name)")
+        }
         if (currentSigningKey == nil) != (nextSigningKey == nil) {
             found.append("QSTASH_CURRENT_SIGNING_KEY and QSTASH_NEXT_SIGNING_KEY must be given together")
         }
