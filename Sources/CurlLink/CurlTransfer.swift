@@ -268,6 +268,12 @@ final class CurlTransfer {
             // Nobody asked for another protocol; curl would wait for more of the answer until the timeout.
             switchesProtocol = status == 101
             if switchesProtocol { return 0 }
+        } else if !headersAreWhole, let first = line.first, first == 32 || first == 9 {
+            // The line before goes on (RFC 9112 5.2).
+            if headers.popLast() != nil {
+                headers.append(contentsOf: line)
+                headers.append(10)
+            }
         } else if !headersAreWhole, let colon = line.firstIndex(of: 58) {
             headers.append(contentsOf: line)
             headers.append(10)

@@ -39,13 +39,22 @@ package struct HTTPResponse: Sendable {
     /// In the order received, names as they came, values without the blanks around them. Read anew each time.
     package var headers: [(name: String, value: String)] { Self.fields(headerLines) }
 
+    private static func trimmed(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        var bytes = bytes
+        while let first = bytes.first, first == 32 || first == 9 { bytes = bytes.dropFirst() }
+        while let last = bytes.last, last == 32 || last == 9 { bytes = bytes.dropLast() }
+        return bytes
+    }
+
     static func fields(_ lines: [UInt8]) -> [(name: String, value: String)] {
         lines.split(separator: 10).compactMap { line in
             guard let colon = line.firstIndex(of: 58) else { return nil }
-            var value = line[(colon + 1)...]
-            while let first = value.first, first == 32 || first == 9 { value = value.dropFirst() }
-            while let last = value.last, last == 32 || last == 9 { value = value.dropLast() }
-            return (String(decoding: line[..<colon], as: UTF8.self), String(decoding: value, as: UTF8.self))
+            // A blank before the colon is no part of the name, though no sender may write one (RFC 9112 5.1).
+            let name = trimmed(line[..<colon])
+            guard !name.isEmpty else { return nil }
+            return (
+                String(decoding: name, as: UTF8.self), String(decoding: trimmed(line[(colon + 1)...]), as: UTF8.self)
+            )
         }
     }
 }

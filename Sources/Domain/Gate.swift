@@ -124,12 +124,20 @@ package enum GateChange: Sendable, Hashable {
             }
             return min(value, FlowControl.mostStarts)
         }
+        func isAllowed(_ name: String) -> Bool {
+            ListQuery.alwaysAllowed.contains(name) || ASCII.equalIgnoringCase(name, "qstash_token")
+        }
         func flag(_ name: String) throws(RequestError) -> Bool {
             guard let text = query.first(where: { $0.name == name })?.value else { return false }
             guard let value = Booleans.parse(text) else {
                 throw .badRequest("invalid \(name): \"\(text.prefix(100))\" is not a boolean")
             }
             return value
+        }
+        // A limit that is mistyped would else stay as it was, unnoticed.
+        let known = ["pin": ["parallelism", "rate", "period"], "unpin": ["parallelism", "rate"]][verb]
+        if let known, let other = query.first(where: { !known.contains($0.name) && !isAllowed($0.name) }) {
+            throw .unknownParameter(other.name)
         }
         switch verb {
         case "pause": return .pause

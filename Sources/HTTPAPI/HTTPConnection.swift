@@ -290,15 +290,20 @@ final class HTTPConnection: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let error = error as? HTTPParserError else { return context.close(promise: nil) }
         switch state {
-        case .idle, .reading: refuse(Refusal(Self.answer(to: error)), context)
+        case .idle, .reading: refuse(Refusal(answer(to: error)), context)
         case .answering, .writing: keepsAlive = false
         case .lingering: context.close(promise: nil)
         }
     }
 
-    private static func answer(to error: HTTPParserError) -> RequestError {
+    private func answer(to error: HTTPParserError) -> RequestError {
         switch error {
-        case .headerOverflow: RequestError(status: 431, text: "request headers too large")
+        case .headerOverflow:
+            RequestError(
+                status: 431,
+                text:
+                    "request headers too large: at most \(settings.maxHeaderBytes) bytes in \(settings.maxHeaders) headers"
+            )
         default: .badRequest("malformed HTTP request")
         }
     }

@@ -67,6 +67,16 @@ import Testing
         await server.close()
     }
 
+    /// As RFC 9112 5 has them read: a folded line is one, blanks around a name are no part of it, and nothing is no name.
+    @Test func oddHeadersAreReadAsTheyWereMeant() async throws {
+        let server = try await ScriptedServer { _ in
+            .bytes(ScriptedServer.text("200 OK", headers: ["A: b", "\t c ", "D : e", ": f", "G: h: i", "J:"]))
+        }
+        let headers = try response(await send(server.url)).headers.filter { $0.name != "Content-Length" }
+        #expect(headers.map { "\($0.name)=\($0.value)" } == ["A=b\t c", "D=e", "G=h: i", "J="])
+        await server.close()
+    }
+
     @Test func hostileAnswersAreFailures() async throws {
         let answers: [(ScriptedServer.Answer, @Sendable (HTTPFailure?) -> Bool)] = [
             (.hang, { $0 == .timeout }),

@@ -46,6 +46,8 @@ for method, path, body, status, text in [
     ("POST", "/v2/flowControl/k/pin", None, 400, "pin"),
     ("POST", "/v2/flowControl/k/pin?rate=0", None, 400, "rate"),
     ("POST", "/v2/flowControl/k/unpin?rate=maybe", None, 400, "boolean"),
+    ("POST", "/v2/flowControl/k/unpin?paralelism=true", None, 400, "unknown query parameter: paralelism"),
+    ("POST", "/v2/flowControl/k/pin?rate=1&perod=60", None, 400, "unknown query parameter: perod"),
     ("POST", "/v2/enqueue/a%20b/" + sink.url, b"x", 400, "invalid queue name"),
 ]:
     code, answered = call(method, servers[0].url + path, secret, body=body)
