@@ -361,11 +361,13 @@ local function tell_first_due()
 end
 
 -- Appends a message that has no other place; answers its place and when it is due. Where that can't be done (a key of another type
--- stands there) it waits a minute in `due`, and is tried again then.
+-- stands there, or in the ring) it waits a minute in `due`, and is tried again then.
 local function append_or_wait(stream, lane, id, due, now)
   local fine, place = pcall(append, stream, lane, id, due)
   if fine then return place, due end
   set_aside('lane ' .. lane .. ' ' .. id .. ': ' .. problem_text(place))
+  -- The entry, if it came to that: a message has one place.
+  pcall(delete_entries, stream, lane, { format('%d-0', last_number) })
   local later = text(now + 60000)
   return wait_for_time(id, later), later
 end
