@@ -151,6 +151,10 @@ package struct ScriptCaller: Sendable {
             }
             lost()
             let wasSent = if case .failure(.outcomeUnknown) = result { true } else { false }
+            let isUnanswered = if case .failure(.notSent) = result { true } else { wasSent }
+            if isUnanswered, ContinuousClock.now >= deadline {
+                return answer(.failure(wasSent ? .outcomeUnknown : .unavailable))
+            }
             Task {
                 let later: Result<[RedisValue], StoreError>
                 do throws(StoreError) {
