@@ -8,8 +8,8 @@
 --
 --   returns  {"ok", given back, left}; where nothing is left the node is gone from `nodes`
 --            {"clock", last}
---   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages ended nodes open log log:<n> history:<n> sequence counts
---            idle clock aside; publishes wake
+--   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages due ended nodes open log log:<n> history:<n>
+--            sequence counts idle clock aside; publishes wake
 
 local now = clock()
 if not now then return clock_refusal() end

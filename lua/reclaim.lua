@@ -9,8 +9,8 @@
 --
 --   returns  {"ok", reclaimed, more}: more is 1 where dead nodes still hold something
 --            {"clock", last}
---   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages ended nodes open log log:<n> history:<n> sequence counts
---            idle clock aside; publishes wake
+--   writes   lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages due ended nodes open log log:<n> history:<n>
+--            sequence counts idle clock aside; publishes wake
 
 local now = clock()
 if not now then return clock_refusal() end

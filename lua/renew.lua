@@ -12,7 +12,7 @@
 --   returns  {"ok", next, open, given back}: the earliest due time in ms or "", lanes in the ring, ids given back
 --            {"clock", last}
 --   writes   nodes; with a number also lane:<lane> again:<lane> active:<node> share:<node> message:<id> messages
---            ended open log log:<n> history:<n> sequence counts idle clock aside
+--            due ended open log log:<n> history:<n> sequence counts idle clock aside
 
 local now = clock()
 if not now then return clock_refusal() end

@@ -217,7 +217,9 @@ local function giving(node, number, at, now, unwritten)
     local again, fresh = again_stream(lane), lane_stream(lane)
     local again_left = waiting(again)
     local fresh_left, last = waiting(fresh)
-    local function free_slots() return gate.parallelism == 0 and math.huge or gate.parallelism - redis.call('SCARD', key('held', lane)) end
+    local function free_slots()
+      return gate.parallelism == 0 and math.huge or gate.parallelism - redis.call('SCARD', key('held', lane))
+    end
     local slots = free_slots()
     local held = tonumber(redis.call('HGET', share_key, lane) or '0')
     local before, verdict = held, 'left'
