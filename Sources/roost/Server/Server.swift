@@ -317,9 +317,9 @@ struct Server: Sendable {
             try? await Task.sleep(for: .seconds(3))
             counted = await store.record(progressSince: counted)
             let set = await store.aside(beyond: aside)
-            for line in set.newest { logger.error("a record can't be used and was set aside: \(line)") }
+            for line in set.newest { logger.error("something in Redis can't be used and was set aside: \(line)") }
             let more = set.count - aside - set.newest.count
-            if more > 0 { logger.error("\(more) more records were set aside: roost doctor names them") }
+            if more > 0 { logger.error("\(more) things more were set aside: roost doctor names them") }
             aside = set.count
             try? await store.clock.sync(over: redis)
             if (try? await store.mendEmptied(keys: keyring.keys)) == true {
