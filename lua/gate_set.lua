@@ -7,7 +7,7 @@
 --   ARGV[3]  what, with what follows it:
 --              put        parallelism and paused ("1" or "0"), each "" to leave it; makes a queue, if there are
 --                         fewer than so many (0: any number)
---              pause      and resume: 200 without effect where it is so already
+--              pause      and resume: without effect where it is so already
 --              pin        parallelism and rate, each "" to leave it, and period (s); starts the rate's count anew
 --              unpin      "1" for parallelism, "1" for rate: the values stay until a message brings others
 --              resetRate  the count is 0 and the period begins now
@@ -27,6 +27,7 @@ if redis.call('EXISTS', key('receipt', ARGV[8])) == 1 then return { 'ok' } end
 local lane, what, name = ARGV[2], ARGV[3], ARGV[7]
 local gate = key('gate', lane)
 local short = string.match(lane, ':(.*)$')
+local changed = true
 local known = redis.call('SISMEMBER', key(is_queue(lane) and 'queues' or 'flows'), short) == 1
 
 if what == 'put' then
@@ -39,9 +40,9 @@ if what == 'put' then
 elseif not known and (is_queue(lane) or (what ~= 'pause' and what ~= 'pin')) then
   return { 'missing' }
 elseif what == 'pause' then
-  redis.call('HSET', gate, 'paused', '1')
+  changed = redis.call('HSET', gate, 'paused', '1') == 1
 elseif what == 'resume' then
-  redis.call('HDEL', gate, 'paused')
+  changed = redis.call('HDEL', gate, 'paused') == 1
 elseif what == 'pin' then
   if ARGV[4] ~= '' then redis.call('HSET', gate, 'parallelism', ARGV[4], 'pinnedParallelism', '1') end
   if ARGV[5] ~= '' then redis.call('HSET', gate, 'rate', ARGV[5], 'period', ARGV[6], 'pinnedRate', '1') end
@@ -57,7 +58,7 @@ elseif what == 'resetRate' or what == 'reset' then
   if what == 'reset' then redis.call('DEL', key('held', lane)) end
 end
 if is_queue(lane) then
-  redis.call('HSET', gate, 'updatedAt', text(now))
+  if changed then redis.call('HSET', gate, 'updatedAt', text(now)) end
 else
   redis.call('SADD', key('flows'), short)
   redis.call('HSET', gate, 'name', name, 'used', text(now))

@@ -76,6 +76,21 @@ import Testing
         await bench.redis.close()
     }
 
+    @Test func aSwitchThatChangesNothingIsNoUpdate() async throws {
+        let bench = try ScriptBench()
+        #expect(try await bench.change("queue:q", "put", "", "") == "ok")
+        for (word, updates) in [
+            ("resume", false), ("pause", true), ("pause", false), ("resume", true), ("resume", false),
+        ] {
+            let before = try await bench.redis.send("HGET", "roost:{0}:gate:queue:q", "updatedAt").string
+            bench.now += 1000
+            #expect(try await bench.change("queue:q", word) == "ok")
+            let after = try await bench.redis.send("HGET", "roost:{0}:gate:queue:q", "updatedAt").string
+            #expect((before != after) == updates, "\(word)")
+        }
+        await bench.redis.close()
+    }
+
     @Test func aDeadNodesQueueMessageKeepsItsPlace() async throws {
         let bench = try ScriptBench()
         try await bench.renew("n1")
