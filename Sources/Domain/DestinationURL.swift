@@ -29,16 +29,13 @@ package enum DestinationURL {
         }
         // It would be cut off by everyone who sends the URL, and what was signed would not be what was sent.
         if hasFragment { throw .destination("endpoint has a fragment") }
-        let authority = URLAuthority.bytes(in: rest)
-        if authority.contains(where: { $0 > 0x7F }) {
-            throw .destination("endpoint has a host that is not ASCII, give its punycode form")
-        }
         do {
-            _ = try URLAuthority(authority, isTLS: isTLS)
+            _ = try URLAuthority(URLAuthority.bytes(in: rest), isTLS: isTLS)
         } catch {
             switch error {
             case .noHost: throw .noHost
             case .userInfo: throw .userInfo
+            case .notASCII: throw .destination("endpoint has a host that is not ASCII, give its punycode form")
             case .host: throw .destination("endpoint has invalid host")
             case .port: throw .destination("endpoint has invalid port")
             }

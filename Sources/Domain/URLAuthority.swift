@@ -9,7 +9,7 @@ package struct URLAuthority: Sendable, Hashable {
     package let port: Int?
     package let isTLS: Bool
 
-    package enum Fault: Error, Sendable, Hashable { case noHost, userInfo, host, port }
+    package enum Fault: Error, Sendable, Hashable { case noHost, userInfo, notASCII, host, port }
 
     /// Of a stored URL; nil when it is not an absolute http(s) URL.
     package init?(ofURL url: String) {
@@ -40,7 +40,7 @@ package struct URLAuthority: Sendable, Hashable {
             hostEnd = authority.firstIndex(of: UInt8(ascii: ":")) ?? authority.endIndex
             let bytes = authority[..<hostEnd]
             if bytes.isEmpty { throw .noHost }
-            guard bytes.count <= 255, Self.isHost(bytes) else { throw .host }
+            try Self.check(host: bytes)
             host = String(decoding: bytes.map(ASCII.lower), as: UTF8.self)
             isIPv6 = false
         }
@@ -64,24 +64,17 @@ package struct URLAuthority: Sendable, Hashable {
         return Int(port)
     }
 
-    /// Letters, digits, `-._~`, and what is not ASCII, plain or percent-encoded. Encoded ASCII is refused: curl would
-    /// decode it to another host than the one that was judged.
-    private static func isHost(_ bytes: ArraySlice<UInt8>) -> Bool {
-        var position = bytes.startIndex
-        while position < bytes.endIndex {
-            let byte = bytes[position]
+    /// Letters, digits and `-._~`. Nothing percent-encoded: curl would decode it to another host than the one that was judged.
+    private static func check(host: ArraySlice<UInt8>) throws(Fault) {
+        guard host.count <= 255 else { throw .host }
+        for (index, byte) in zip(host.indices, host) {
             switch byte {
-            case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"), 0x80...0xFF: position += 1
+            case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"): continue
+            case 0x80...0xFF: throw .notASCII
             case UInt8(ascii: "%"):
-                guard position + 2 < bytes.endIndex, let high = ASCII.hexValue(bytes[position + 1]), high >= 8,
-                    ASCII.hexValue(bytes[position + 2]) != nil
-                else { return false }
-                position += 3
-            default:
-                guard ASCII.isAlphanumeric(byte) else { return false }
-                position += 1
+                throw host[index...].dropFirst().first.flatMap(ASCII.hexValue) ?? 0 >= 8 ? .notASCII : .host
+            default: if !ASCII.isAlphanumeric(byte) { throw .host }
             }
         }
-        return true
     }
 }

@@ -99,7 +99,7 @@ import Testing
             "http://%31%32%37.0.0.1/", "http://127.0.0.1:99999/", "http://127.0.0.1:0/", "http://127.0.0.1:8a/",
             "http:///x", "http://",
             "ftp://example.com/", "file:///etc/passwd", "gopher://127.0.0.1/", "http://example.com\\@127.0.0.1/",
-            "http://exa\tmple.com/",
+            "http://exa\tmple.com/", "https://ex%C3%A4mple.com/", "http://127%E3%80%820.0.1/", "http://①②⑦.0.0.1/",
         ] {
             #expect(throws: RequestError.self, "\(url)") {
                 let url = try DestinationParser.parse(plain: url)
