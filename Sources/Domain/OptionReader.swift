@@ -71,7 +71,7 @@ struct OptionReader {
             throw id.error("only letters, digits, '-', '_' and '.' are allowed, at most \(NameGrammar.longest)")
         }
         guard let option = options.single[.cron] else { return nil }
-        if let notBefore = options.single[.notBefore] { throw notBefore.error("not allowed on a schedule") }
+        if let notBefore = options.single[.notBefore] { throw notBefore.misplaced("not allowed on a schedule") }
         do {
             return ScheduleRequest(
                 cron: try CronExpression(option.value, now: now), id: id?.value, delay: delay == 0 ? nil : delay)
@@ -107,9 +107,9 @@ struct OptionReader {
     }
 
     func labels() throws(RequestError) -> [String] {
-        guard let first = options.labels.first else { return [] }
-        let labels = Labels.parse(options.labels.map(\.value).joined(separator: ","))
-        guard labels.allSatisfy(HeaderName.isValidValue) else { throw first.error(HeaderName.valueRule) }
+        guard let option = options.single[.label] else { return [] }
+        let labels = Labels.parse(option.value)
+        guard labels.allSatisfy(HeaderName.isValidValue) else { throw option.error(HeaderName.valueRule) }
         return labels
     }
 
@@ -169,6 +169,7 @@ struct OptionReader {
         settings.notBefore = try reader.notBefore()
         settings.labels = try reader.labels()
         settings.flowControl = try reader.flowControl()
+        _ = try reader.flag(.headerForward)
         settings.callback = try reader.callback(depth: depth + 1)
         settings.failureCallback = try reader.failureCallback(depth: depth + 1)
         guard let url else { return nil }
@@ -183,7 +184,7 @@ struct OptionReader {
             let name = ASCII.lowercased(String(option.name))
             guard name == "delay" || name == "not-before" else { continue }
             if name == "delay", DurationText.parse(option.value) == 0 { continue }
-            throw option.error("not allowed for a message of a queue: the next one would wait for it")
+            throw option.misplaced("not allowed for a message of a queue: the next one would wait for it")
         }
     }
 

@@ -11,11 +11,16 @@ struct PublishOption {
     /// What stands after `Upstash-` and the callback prefixes, case as given.
     let name: Substring
     /// Trimmed, never empty: a blank value means "not given".
-    let value: String
+    var value: String
     let level: Level
 
     var error: (String) -> RequestError {
         { reason in .header(HeaderName.canonical(source), reason) }
+    }
+
+    /// For a value that is right by itself: who sent the request may never have written it.
+    func misplaced(_ reason: String) -> RequestError {
+        error(level == .topicDefault ? "\(reason); it is a default of the topic" : reason)
     }
 }
 
@@ -23,7 +28,6 @@ struct PublishOption {
 struct PublishOptions {
     /// Strongest first; the first one given wins.
     var single = Singles()
-    var labels: [PublishOption] = []
     var forward: [PublishOption] = []
     var callback: [PublishOption] = []
     var failureCallback: [PublishOption] = []
@@ -42,19 +46,26 @@ struct PublishOptions {
             return keys.firstIndex(of: key).map { options[$0] }
         }
 
+        /// A list given on several lines of a request is one list (RFC 9110 §5.3).
         mutating func add(_ option: PublishOption, as key: Key) {
-            guard bits & 1 << key.rawValue == 0 else { return }
+            guard bits & 1 << key.rawValue == 0 else {
+                guard key.isList, option.level == .header, let index = keys.firstIndex(of: key) else { return }
+                options[index].value += "," + option.value
+                return
+            }
             bits |= 1 << key.rawValue
             keys.append(key)
             options.append(option)
         }
     }
 
-    /// Options with one value.
+    /// Options with one value, which may be a list.
     enum Key: UInt8 {
         case method, delay, retries, timeout, callback, cron
         case notBefore, retryDelay, failureCallback, headerForward, deduplicationID, contentBasedDeduplication
-        case scheduleID, queueName, flowControlKey, flowControlValue, redactFields
+        case scheduleID, queueName, flowControlKey, flowControlValue, redactFields, label
+
+        var isList: Bool { self == .label || self == .redactFields }
 
         /// - Parameter name: in lower case, without `upstash-`.
         init?(name: String) {
@@ -76,6 +87,7 @@ struct PublishOptions {
             case "flow-control-key": self = .flowControlKey
             case "flow-control-value": self = .flowControlValue
             case "redact-fields": self = .redactFields
+            case "label": self = .label
             default: return nil
             }
         }
@@ -95,8 +107,6 @@ struct PublishOptions {
         let name = ASCII.lowercased(String(option.name))
         if let key = Key(name: name) {
             single.add(option, as: key)
-        } else if name == "label" {
-            if labels.isEmpty || (option.level == .header && labels[0].level == .header) { labels.append(option) }
         } else if name.hasPrefix("forward-") {
             forward.append(option.dropping(8))
         } else if name.hasPrefix("callback-") {

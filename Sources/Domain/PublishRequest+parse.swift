@@ -1,7 +1,7 @@
 // Reads the headers of a publish (contract publish.md §3 to §5, callbacks.md §4).
 
 extension PublishRequest {
-    /// Throws 400 for anything malformed, 412 over a limit, 413 for a body over it.
+    /// Throws 400 for anything malformed; where nothing is, 412 over a limit, 413 for a body over it.
     ///
     /// - `headers`: all headers of the request in their order.
     /// - `query`: configuration from the query, as `DestinationParser` cut it out.
@@ -9,6 +9,25 @@ extension PublishRequest {
     package static func parse(
         destination: Destination, headers: [HeaderField], query: [HeaderField] = [],
         topicDefaults: HeaderMap? = nil, body: [UInt8], context: PublishContext
+    ) throws(RequestError) -> PublishRequest {
+        func read(_ context: PublishContext) throws(RequestError) -> PublishRequest {
+            try Self.read(
+                destination: destination, headers: headers, query: query, topicDefaults: topicDefaults, body: body,
+                context: context)
+        }
+        do {
+            return try read(context)
+        } catch {
+            // Reading ended there, and what stands behind may be malformed: that counts more, since in a batch it
+            // fails the other items, too (publish.md §8).
+            if error.concernsOneItem { _ = try read(context.withoutLimits) }
+            throw error
+        }
+    }
+
+    private static func read(
+        destination: Destination, headers: [HeaderField], query: [HeaderField], topicDefaults: HeaderMap?,
+        body: [UInt8], context: PublishContext
     ) throws(RequestError) -> PublishRequest {
         let limits = context.limits
         if case .url(let url) = destination { try context.policy.check(url: url) }

@@ -97,4 +97,14 @@ package struct PublishContext: Sendable {
         self.limits = limits
         self.policy = policy
     }
+
+    /// The same for values of any size.
+    var withoutLimits: PublishContext {
+        var context = self
+        context.limits.maxRetries = .max
+        context.limits.maxTimeout = .max
+        context.limits.maxDelay = .max
+        context.limits.maxMessageBytes = .max
+        return context
+    }
 }

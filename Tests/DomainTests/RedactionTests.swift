@@ -22,6 +22,20 @@ import Testing
         }
     }
 
+    /// Story: of two lines the second was ignored, and what it named was shown.
+    @Test func severalLinesAreOneList() throws {
+        let now = Timestamp(milliseconds: 1_735_689_600_000)
+        let context = PublishContext(version: .v2, now: now, callerIP: "::1", policy: AddressPolicy())
+        func redaction(_ headers: [HeaderField], query: [HeaderField] = []) throws -> Redaction? {
+            try PublishRequest.parse(
+                destination: .url("https://example.com"), headers: headers, query: query, body: [], context: context
+            ).settings.redaction
+        }
+        let lines: [HeaderField] = [("Upstash-Redact-Fields", "body"), ("upstash-redact-fields", "header[X-Key]")]
+        #expect(try redaction(lines, query: [("upstash-redact-fields", "header")]) == Redaction("body,header[X-Key]"))
+        #expect(throws: RequestError.self) { try redaction(lines + [("Upstash-Redact-Fields", "zz")]) }
+    }
+
     /// Story: headers for the callback were hidden on the source and shown on the callback message.
     @Test func aCallbackHidesWhatItsSourceHides() throws {
         let now = Timestamp(milliseconds: 1_735_689_600_000)

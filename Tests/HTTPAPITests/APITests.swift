@@ -146,10 +146,17 @@ import Testing
             ("/v2/enqueue/q/https://example.com", ("Upstash-Failure-Callback-Not-Before", "1700000000")),
             ("/v2/publish/https://example.com", ("Upstash-Forward-X", "caf\u{FFFD}")),
             ("/v2/publish/https://example.com/a#b", ("X", "y")), ("/v2/publish/https://b\u{fc}cher.test/", ("X", "y")),
+            ("/v2/publish/https%3A%2F%2Fex%C3%A4mple.com%2F", ("X", "y")),
             ("/v2/publish/https://example.com", ("Upstash-Callback", "https://example.com/#x")),
         ] as [(String, HeaderField)] {
             #expect(await front.call("POST", target, [header]).status == 400, "\(target) \(header)")
         }
+        // Who publishes may never have written it.
+        _ = await front.call(
+            "POST", "/v2/topics/t/endpoints", body: #"{"endpoints":[{"url":"https://example.com/"}]}"#)
+        _ = await front.call("PATCH", "/v2/topics/t", body: #"{"headers":{"Upstash-Callback-Delay":"5s"}}"#)
+        let enqueued = await front.call("POST", "/v2/enqueue/q/t", [("Upstash-Callback", "https://example.com/")])
+        #expect(enqueued.status == 400 && enqueued.body.contains("it is a default of the topic"), "\(enqueued)")
         #expect(await front.call("GET", "/v2/keys/").status == 200)
         #expect(await front.call("GET", "/v2/keys//").status == 404)
         #expect(await front.call("GET", "/v2/publish/https://example.com").status == 405)

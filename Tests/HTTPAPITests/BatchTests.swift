@@ -81,6 +81,36 @@ import Testing
         await front.redis.close()
     }
 
+    /// Story: reading an item ended at a value over a limit; what was malformed behind it failed the item alone, and the others
+    /// went out.
+    @Test func aValueOverALimitHidesNoMistake() async throws {
+        let front = try await APITests.Front()
+        for (headers, text) in [
+            (#""Upstash-Retries":"101","Upstash-Delay":"1w""#, "invalid Upstash-Delay"),
+            (#""Upstash-Delay":"366d","Upstash-Retries":"101","Upstash-Deduplication-Id":"a:b""#, "DeduplicationId"),
+            (#""Upstash-Timeout":"3h","Upstash-Callback":"zz""#, "invalid Upstash-Callback"),
+            (#""Upstash-Callback-Retries":"101","Upstash-Forward-X":"a\nb""#, "invalid Upstash-Forward-X"),
+            (
+                #""Upstash-Not-Before":"99999999999999999999","Upstash-Redact-Fields":"zz""#,
+                "invalid Upstash-Redact-Fields"
+            ),
+        ] {
+            let item = #"{"destination":"https://example.com/","headers":{\#(headers)}}"#
+            let answer = await front.call(
+                "POST", "/v2/batch", body: #"[{"destination":"https://example.com/"},\#(item)]"#)
+            #expect(answer.status == 400 && answer.body.contains("item 1: \(text)"), "\(headers): \(answer)")
+        }
+        let large = String(repeating: "x", count: 1 << 20 + 1)
+        let answer = await front.call(
+            "POST", "/v2/batch",
+            body:
+                #"[{"destination":"https://example.com/","headers":{"Upstash-Deduplication-Id":"a:b"},"body":"\#(large)"}]"#
+        )
+        #expect(answer.status == 400)
+        #expect(try await front.stored() == 0)
+        await front.redis.close()
+    }
+
     /// More than one chunk, messages of two queues and a topic among them: each queue holds its own in the order given.
     @Test func aQueueHoldsTheItemsOfABatchInOrder() async throws {
         let front = try await APITests.Front()
