@@ -83,6 +83,8 @@ final class HTTPConnection: ChannelInboundHandler {
     // MARK: reading
 
     private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        var head = head
+        RequestFraming.reduceToPath(&head.uri)
         keepsAlive = head.isKeepAlive && keepsAlive
         isHead = head.method == .HEAD
         body = []
@@ -304,9 +306,18 @@ final class HTTPConnection: ChannelInboundHandler {
                 text:
                     "request headers too large: at most \(settings.maxHeaderBytes) bytes in \(settings.maxHeaders) headers"
             )
+        case .invalidMethod: malformed("unknown method")
+        case .invalidURL: malformed("a byte of the target must be percent-encoded")
+        case .invalidVersion: malformed("not a version of HTTP")
+        case .invalidHeaderToken: malformed("a header line holds a byte that may not stand there")
+        case .invalidContentLength, .unexpectedContentLength:
+            malformed("the length of the body is not given once, as a number")
+        case .invalidChunkSize: malformed("the size of a chunk is not a hexadecimal number")
         default: .badRequest("malformed HTTP request")
         }
     }
+
+    private func malformed(_ reason: String) -> RequestError { .badRequest("malformed HTTP request: \(reason)") }
 
     private func startBodyTimer(_ context: ChannelHandlerContext) {
         timer.set(settings.bodyTimeout) {

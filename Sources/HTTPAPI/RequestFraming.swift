@@ -31,6 +31,16 @@ struct RequestFraming {
         }
     }
 
+    /// A target may name the whole URL of this server, as it does for a proxy (RFC 9112 §3.2.2).
+    static func reduceToPath(_ target: inout String) {
+        guard target.utf8.first != UInt8(ascii: "/") else { return }
+        let bytes = Array(target.utf8)
+        for scheme in ["http://", "https://"] where ASCII.hasPrefixIgnoringCase(bytes, scheme.utf8) {
+            let path = bytes[scheme.utf8.count...].drop { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
+            target = (path.first == UInt8(ascii: "/") ? "" : "/") + String(decoding: path, as: UTF8.self)
+        }
+    }
+
     /// What would let this server and a proxy before it read one request in two ways (RFC 9112 §3.2 and §6.1).
     var fault: RequestError? {
         let hostIsFine = host.map { host in

@@ -97,6 +97,14 @@ import Testing
                 "POST /v2/publish/https://e.com/a//b/../c%20?x=%26 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
                     .utf8))
         #expect(answer.contains("POST /v2/publish/https://e.com/a//b/../c%20?x=%26 2"))
+        for (target, path) in [
+            ("http://a:1/v2/publish/http://e.com//", "/v2/publish/http://e.com//"), ("HTTPS://a", "/"),
+            ("http://a?x", "/?x"),
+        ] {
+            let answer = await Self.talk(
+                port, Array("GET \(target) HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8))
+            #expect(answer.contains("GET \(path) 0"), "\(answer)")
+        }
         await front.shutDown(within: .seconds(1))
     }
 
@@ -124,6 +132,18 @@ import Testing
             await Self.talk(port, Array("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".utf8))
                 .hasPrefix("HTTP/1.1 400"))
         #expect(await Self.talk(port, Array("nonsense\r\n\r\n".utf8)).hasPrefix("HTTP/1.1 400"))
+        for (head, reason) in [
+            ("GET /\u{e4} HTTP/1.1\r\nHost: a", "a byte of the target must be percent-encoded"),
+            ("FETCH / HTTP/1.1\r\nHost: a", "unknown method"),
+            ("GET / HTTP/1.1\r\nHost: a\r\nbad name: x", "a header line"),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1x", "the length of the body"),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2", "the length of the body"),
+        ] {
+            let answer = await Self.talk(port, Array("\(head)\r\n\r\n".utf8))
+            #expect(
+                answer.hasPrefix("HTTP/1.1 400") && answer.contains("malformed HTTP request: \(reason)"),
+                "\(head): \(answer)")
+        }
         let after = await Self.talk(port, Array("GET /still HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8))
         #expect(after.contains("GET /still 0"))
         await front.shutDown(within: .seconds(1))
