@@ -7,45 +7,55 @@ import Synchronization
 package final class BodyReads: Sendable {
     package static let mostBytes = 4 << 20
 
+    /// Begins one read; what it is given is to be called once, when the read has ended.
+    package typealias Read = @Sendable (_ ended: @escaping @Sendable () -> Void) -> Void
+
     private struct State {
         var bytes = 0
-        var line: [(length: Int, turn: CheckedContinuation<Void, Never>)] = []
+        var line: [(length: Int, read: Read)] = []
+
+        /// Somebody is beginning those whose turn it is: a read may end before it returns, and a long line of such must not
+        /// become a deep stack.
+        var isBeginning = false
 
         func hasRoom(for length: Int) -> Bool { bytes == 0 || bytes + length <= mostBytes }
+
+        mutating func next() -> (length: Int, read: Read)? {
+            guard let first = line.first, hasRoom(for: first.length) else {
+                isBeginning = false
+                return nil
+            }
+            bytes += first.length
+            return line.removeFirst()
+        }
     }
 
     private let state = Mutex(State())
 
     package init() {}
 
-    /// Waits for the turn of a body of `length` bytes, and reads it.
-    package func read<Value>(_ length: Int, _ body: () async -> Value) async -> Value {
-        await withCheckedContinuation { turn in
-            let isNow = state.withLock { state in
-                guard state.line.isEmpty, state.hasRoom(for: length) else {
-                    state.line.append((length, turn))
-                    return false
-                }
-                state.bytes += length
-                return true
+    /// Begins the read of a body of `length` bytes when it is its turn: at once, or when others have ended, where they do.
+    package func read(_ length: Int, _ read: @escaping Read) {
+        let isNow = state.withLock { state in
+            guard state.line.isEmpty, state.hasRoom(for: length) else {
+                state.line.append((length, read))
+                return false
             }
-            if isNow { turn.resume() }
+            state.bytes += length
+            return true
         }
-        defer { end(length) }
-        return await body()
+        if isNow { begin(length, read) }
     }
 
+    private func begin(_ length: Int, _ read: Read) { read { [self] in end(length) } }
+
     private func end(_ length: Int) {
-        let turns = state.withLock { state in
+        let isMine = state.withLock { state in
             state.bytes -= length
-            var turns: [CheckedContinuation<Void, Never>] = []
-            while let next = state.line.first, state.hasRoom(for: next.length) {
-                state.bytes += next.length
-                turns.append(next.turn)
-                state.line.removeFirst()
-            }
-            return turns
+            defer { state.isBeginning = true }
+            return !state.isBeginning
         }
-        for turn in turns { turn.resume() }
+        guard isMine else { return }
+        while let turn = state.withLock({ $0.next() }) { begin(turn.length, turn.read) }
     }
 }

@@ -145,8 +145,10 @@ package final class Claimer: Sendable {
     }
 
     /// A body that was not claimed with its message; nil where it is gone, as it is when the message is no longer ours.
-    func body(_ apart: BodyApart) async throws(RedisError) -> [UInt8]? {
-        try await scripts.redis.send(RedisCommand("HGET", "\(scripts.root):body:\(apart.hash)", "text")).bytes
+    func body(_ apart: BodyApart, _ answer: @escaping @Sendable (Result<[UInt8]?, RedisError>) -> Void) {
+        scripts.redis.send(RedisCommand("HGET", "\(scripts.root):body:\(apart.hash)", "text")) { reply in
+            answer(reply.map(\.bytes))
+        }
     }
 
     /// What a claim brought.

@@ -176,11 +176,14 @@ package final class Deliverer: Sendable {
     /// One attempt: signed, sent, judged, handed to the settler.
     private func begin(_ claimed: ClaimedMessage) {
         guard let apart = claimed.bodyApart else { return send(claimed, body: claimed.body) }
-        Task {
-            switch await bodyReads.read(apart.length, { await body(apart, of: claimed) }) {
-            case .found(let bytes): send(claimed, body: bytes)
-            case .gone(let reason): end(with: unreadable(claimed, because: reason))
-            case .cutOff: end(with: nil)
+        bodyReads.read(apart.length) { [self] ended in
+            body(apart, of: claimed) { [self] body in
+                ended()
+                switch body {
+                case .found(let bytes): send(claimed, body: bytes)
+                case .gone(let reason): end(with: unreadable(claimed, because: reason))
+                case .cutOff: end(with: nil)
+                }
             }
         }
     }
@@ -240,23 +243,28 @@ package final class Deliverer: Sendable {
     }
 
     /// Redis being away is waited out: the message is held, and nobody else may deliver it.
-    private func body(_ apart: BodyApart, of claimed: ClaimedMessage) async -> Body {
-        var pause = Duration.milliseconds(5)
-        while !isCutOff {
-            do {
-                guard let bytes = try await claimer.body(apart) else { return .gone("its body is gone") }
-                return .found(bytes)
-            } catch {
-                if case .server(let text) = error, !error.isTemporary { return .gone(text) }
-                if pause == .milliseconds(5) {
+    private func body(
+        _ apart: BodyApart, of claimed: ClaimedMessage, pause: Duration? = nil,
+        _ answer: @escaping @Sendable (Body) -> Void
+    ) {
+        if isCutOff { return answer(.cutOff) }
+        claimer.body(apart) { [self] result in
+            switch result {
+            case .success(let bytes?): return answer(.found(bytes))
+            case .success(nil): return answer(.gone("its body is gone"))
+            case .failure(let error):
+                if case .server(let text) = error, !error.isTemporary { return answer(.gone(text)) }
+                if pause == nil {
                     let metadata: Logger.Metadata = ["messageId": "\(claimed.id)"]
                     logger.warning("can't read a body, trying again: \(error)", metadata: metadata)
                 }
-                try? await Task.sleep(for: pause)
-                pause = min(pause * 2, .milliseconds(500))
+                let pause = pause ?? .milliseconds(5)
+                Task {
+                    try? await Task.sleep(for: pause)
+                    body(apart, of: claimed, pause: min(pause * 2, .milliseconds(500)), answer)
+                }
             }
         }
-        return .cutOff
     }
 
     private func delivery(of message: Message, bodyHash: String?) -> Delivery {

@@ -5,6 +5,8 @@ import CHiredis
 /// Not Sendable: it stays with the connection whose bytes it reads.
 package final class RedisReplyReader {
     private let reader: UnsafeMutablePointer<redisReader>?
+    /// One that hiredis is not given.
+    private var large: LargeBulk?
     private let functions = UnsafeMutablePointer<redisReplyObjectFunctions>.allocate(capacity: 1)
 
     package init() {
@@ -20,15 +22,34 @@ package final class RedisReplyReader {
     /// Hands over every reply that is complete with these bytes, in order; what is begun waits for more. False where
     /// the bytes are no replies: then the connection is lost, and nothing further may be read.
     package func read(_ bytes: UnsafeRawBufferPointer, _ onReply: (RedisValue) -> Void) -> Bool {
+        var rest = bytes
+        while !rest.isEmpty {
+            if large == nil, isBetweenReplies { large = LargeBulk(&rest) }
+            guard var string = large.take() else { return feed(rest, onReply) }
+            guard string.take(&rest) else { return false }
+            if string.isWhole { onReply(.bulk(string.bytes)) } else { large = string }
+        }
+        return true
+    }
+
+    /// Whether hiredis has handed over all it was fed.
+    private var isBetweenReplies: Bool {
+        guard let reader = reader?.pointee else { return false }
+        return reader.ridx == -1 && reader.pos == reader.len
+    }
+
+    private func feed(_ bytes: UnsafeRawBufferPointer, _ onReply: (RedisValue) -> Void) -> Bool {
         guard let reader else { return false }
         let start = bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
         guard redisReaderFeed(reader, start, bytes.count) == REDIS_OK else { return false }
-        while true {
+        // Asked once more it would count the next reply as begun.
+        while !isBetweenReplies {
             var reply: UnsafeMutableRawPointer?
             guard redisReaderGetReply(reader, &reply) == REDIS_OK else { return false }
             guard let reply else { return true }
             onReply(Unmanaged<ReplyUnderConstruction>.fromOpaque(reply).takeRetainedValue().value)
         }
+        return true
     }
 }
 

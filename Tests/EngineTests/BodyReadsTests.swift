@@ -30,15 +30,37 @@ import Testing
             for number in 0..<700 {
                 let length = lengths[number % lengths.count]
                 group.addTask {
-                    await reads.read(length) {
-                        seen.begin(length)
-                        await Task.yield()
-                        seen.end(length)
+                    await withCheckedContinuation { continuation in
+                        reads.read(length) { ended in
+                            seen.begin(length)
+                            Task {
+                                seen.end(length)
+                                ended()
+                                continuation.resume()
+                            }
+                        }
                     }
                 }
             }
         }
         #expect(seen.values.done == 700 && seen.values.now == 0)
         #expect(seen.values.most <= BodyReads.mostBytes && seen.values.most > 2 << 20)
+    }
+
+    /// What waits while Redis is away ends all at once when the process does: no read may stand on the stack of the one before.
+    @Test func aLongLineOfReadsThatEndAtOnceIsNoDeepStack() {
+        let (reads, seen) = (BodyReads(), Seen())
+        let first = Mutex<(@Sendable () -> Void)?>(nil)
+        reads.read(BodyReads.mostBytes) { ended in first.withLock { $0 = ended } }
+        for _ in 0..<40_000 {
+            reads.read(1 << 20) { ended in
+                seen.begin(1)
+                seen.end(1)
+                ended()
+            }
+        }
+        #expect(seen.values.done == 0)
+        first.withLock { $0.take() }?()
+        #expect(seen.values.done == 40_000)
     }
 }

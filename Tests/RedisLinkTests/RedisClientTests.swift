@@ -35,6 +35,36 @@ import Testing
         await redis.close()
     }
 
+    /// Large strings go past hiredis: wherever one begins and ends in what is read, they and what stands around them are whole.
+    @Test func largeStringsAreReadInAnyPieces() {
+        func bulk(_ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ count) } }
+        let strings = [70_000, 3, 65_535, 65_536, 65_537, 0, 300_000, 300_000, 70_000].map(bulk)
+        var bytes: [UInt8] = Array("+OK\r\n".utf8)
+        for string in strings { bytes += Array("$\(string.count)\r\n".utf8) + string + Array("\r\n:7\r\n".utf8) }
+        bytes += Array("*2\r\n$70000\r\n".utf8) + strings[0] + Array("\r\n:8\r\n+end\r\n".utf8)
+        let expected: [RedisValue] =
+            [.bulk(Array("OK".utf8))] + strings.flatMap { [.bulk($0), .integer(7)] }
+            + [.array([.bulk(strings[0]), .integer(8)]), .bulk(Array("end".utf8))]
+        for size in [1, 2, 3, 1000, 65_544, 70_008, 100_000, bytes.count] {
+            // Not in the expectation, which would print all of them.
+            let isRight = replies(bytes, piecesOf: size) == expected
+            #expect(isRight, "pieces of \(size)")
+        }
+        let broken = Array("$70000\r\n".utf8) + strings[0] + Array("xx".utf8)
+        let isRefused = replies(broken, piecesOf: 1000) == nil
+        #expect(isRefused)
+    }
+
+    private func replies(_ bytes: [UInt8], piecesOf size: Int) -> [RedisValue]? {
+        let reader = RedisReplyReader()
+        var replies: [RedisValue] = []
+        for start in stride(from: 0, to: bytes.count, by: size) {
+            let piece = Array(bytes[start..<min(start + size, bytes.count)])
+            guard piece.withUnsafeBytes({ reader.read($0) { replies.append($0) } }) else { return nil }
+        }
+        return replies
+    }
+
     @Test func binaryArgumentsSurvive() async throws {
         let redis = try TestRedis()
         let bytes: [UInt8] = (0...255).map { UInt8($0) } + [0, 13, 10, 0]
