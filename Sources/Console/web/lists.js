@@ -222,7 +222,7 @@ export async function logs(context) {
     context.signal.addEventListener('abort', stop);
     live.textContent = 'Stop the tail';
     live.setAttribute('aria-pressed', 'true');
-    const note = h('p', { class: 'quiet', role: 'status' }), shown = h('div', {}, h('p', { class: 'empty' }, 'Waiting for the next event …'));
+    const note = h('p', { class: 'quiet', role: 'status' }), shown = h('div', {}, h('p', { class: 'quiet' }, 'Connecting …'));
     place.replaceChildren(note, shown);
     for (let last, wait = 1000; following === mine; wait = Math.min(2 * wait, 15e3)) {
       try {
@@ -237,6 +237,7 @@ export async function logs(context) {
           for (const event of events) last = event.id || (event.event === 'open' ? last || event.data : last);
           wait = 1000;
           note.textContent = '';
+          if (!rows.length) shown.replaceChildren(h('p', { class: 'empty' }, 'Waiting for the next event …'));
           const fresh = events.filter(e => e.id).map(e => JSON.parse(e.data));
           if (!fresh.length) continue;
           rows.unshift(...fresh.reverse());
